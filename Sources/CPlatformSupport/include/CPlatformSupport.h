@@ -1,0 +1,59 @@
+// What the thread side of the library needs and Swift cannot say itself: thread-local storage, waiting on an address,
+// the processor's pause instruction.
+#ifndef C_PLATFORM_SUPPORT_H
+#define C_PLATFORM_SUPPORT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sched.h>
+
+/// What the library keeps for each thread. All null or zero on a thread that it has not met yet.
+typedef struct cf_thread_state {
+  /// The pool worker that runs this thread's loop (unretained), or null on foreign threads.
+  void *_Nullable worker;
+  /// The task whose body runs now on this thread (unretained), or null.
+  void *_Nullable current_task;
+  /// How many completions are being delivered on this thread's stack, one inside the other.
+  uint32_t delivery_depth;
+  /// Where completions go whose delivery would nest too deeply; null outside a delivery.
+  void *_Nullable deferred_deliveries;
+  /// Where references go that are released while another release is under way; null outside one.
+  void *_Nullable deferred_releases;
+  /// What `cf_park` waits on.
+  uint32_t parker;
+  /// The state of this thread's pseudo-random numbers.
+  uint32_t random;
+} cf_thread_state;
+
+extern __thread cf_thread_state cf_this_thread;
+
+/// The calling thread's state; the address holds until the thread ends.
+static inline cf_thread_state *_Nonnull cf_thread(void) { return &cf_this_thread; }
+
+/// Waits while `*address == expected`, at most `nanoseconds` (negative: without limit). May return early.
+void cf_wait(uint32_t *_Nonnull address, uint32_t expected, int64_t nanoseconds);
+/// Wakes one thread (or all) that waits on `address`. The memory may be gone already: the address is only a key.
+void cf_wake(uint32_t *_Nonnull address, bool all);
+
+/// Tells the processor that this is a spin loop.
+static inline void cf_pause(void) {
+#if defined(__x86_64__) || defined(__i386__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__) || defined(__arm__)
+  __asm__ volatile("yield" ::: "memory");
+#endif
+}
+
+/// Nanoseconds of the monotonic clock.
+uint64_t cf_now(void);
+
+// The words of parkers and locks, which a futex needs the address of: Swift's Atomic does not give one.
+static inline uint32_t cf_load_acquire(uint32_t *_Nonnull p) { return __atomic_load_n(p, __ATOMIC_ACQUIRE); }
+static inline uint32_t cf_load_relaxed(uint32_t *_Nonnull p) { return __atomic_load_n(p, __ATOMIC_RELAXED); }
+static inline void cf_store_release(uint32_t *_Nonnull p, uint32_t v) { __atomic_store_n(p, v, __ATOMIC_RELEASE); }
+static inline uint32_t cf_exchange(uint32_t *_Nonnull p, uint32_t v) { return __atomic_exchange_n(p, v, __ATOMIC_ACQ_REL); }
+static inline bool cf_compare_exchange(uint32_t *_Nonnull p, uint32_t expected, uint32_t desired) {
+  return __atomic_compare_exchange_n(p, &expected, desired, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
+}
+
+#endif

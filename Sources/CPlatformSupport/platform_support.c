@@ -1,0 +1,57 @@
+#if defined(__linux__) && !defined(_GNU_SOURCE)
+#define _GNU_SOURCE
+#endif
+#include "CPlatformSupport.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <time.h>
+
+__thread cf_thread_state cf_this_thread;
+
+uint64_t cf_now(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return (uint64_t)now.tv_sec * 1000000000ull + (uint64_t)now.tv_nsec;
+}
+
+#if defined(__linux__)
+
+#include <linux/futex.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+// futex(2): FUTEX_WAIT takes a relative time-out of the monotonic clock. PRIVATE: no word here is shared between processes.
+void cf_wait(uint32_t *address, uint32_t expected, int64_t nanoseconds) {
+  struct timespec limit = {.tv_sec = nanoseconds / 1000000000, .tv_nsec = nanoseconds % 1000000000};
+  syscall(SYS_futex, address, FUTEX_WAIT_PRIVATE, expected, nanoseconds < 0 ? NULL : &limit, NULL, 0);
+}
+
+void cf_wake(uint32_t *address, bool all) {
+  syscall(SYS_futex, address, FUTEX_WAKE_PRIVATE, all ? INT_MAX : 1, NULL, NULL, 0);
+}
+
+#elif defined(__APPLE__)
+
+#include <os/os_sync_wait_on_address.h>
+
+void cf_wait(uint32_t *address, uint32_t expected, int64_t nanoseconds) {
+  if (nanoseconds < 0) {
+    os_sync_wait_on_address(address, expected, sizeof(uint32_t), OS_SYNC_WAIT_ON_ADDRESS_NONE);
+  } else if (nanoseconds > 0) {
+    os_sync_wait_on_address_with_timeout(address, expected, sizeof(uint32_t), OS_SYNC_WAIT_ON_ADDRESS_NONE,
+                                         OS_CLOCK_MACH_ABSOLUTE_TIME, (uint64_t)nanoseconds);
+  }
+}
+
+void cf_wake(uint32_t *address, bool all) {
+  if (all) {
+    os_sync_wake_by_address_all(address, sizeof(uint32_t), OS_SYNC_WAKE_BY_ADDRESS_NONE);
+  } else {
+    os_sync_wake_by_address_any(address, sizeof(uint32_t), OS_SYNC_WAKE_BY_ADDRESS_NONE);
+  }
+}
+
+#else
+#error "Missing for this platform: waiting on an address (futex). See cf_wait."
+#endif
