@@ -53,7 +53,12 @@ final class Worker: BlockingHost, @unchecked Sendable {
     core.workerStarts(self)
     if core.runInitializer() {
       lastRefill = cf_now()
-      while let entry = nextEntry() { core.run(entry) }
+      // The state machine has counted the new thread as searching.
+      var next = search()
+      while let entry = next {
+        core.run(entry)
+        next = nextEntry()
+      }
     } else {
       core.workerFailedToStart(self)
     }
@@ -73,6 +78,7 @@ final class Worker: BlockingHost, @unchecked Sendable {
     // In the order of submission: the oldest of our own, not the newest.
     if let entry = deque.steal() { return entry }
     if hints.queued > 0, !hints.isOverstaffed, let entry = core.take(for: self, limit: nextBatch()) { return entry }
+    core.withState { $0.search() }
     return search()
   }
 
@@ -95,7 +101,6 @@ final class Worker: BlockingHost, @unchecked Sendable {
 
   /// Looks for work everywhere, for a short time; then sleeps until woken.
   private func search() -> QueueEntry? {
-    core.withState { $0.search() }
     while true {
       if let entry = searchOnce() { return found(entry) }
       switch core.park(self) {
