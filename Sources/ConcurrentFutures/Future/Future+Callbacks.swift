@@ -51,13 +51,13 @@ extension Future {
     var state = lock()
     switch state.register() {
     case .fillSlot:
-      slot = .callback(callback)
+      slot = .callback(consume callback)
       slotSerial &+= 1
       let serial = slotSerial
       unlock(state)
       return DoneCallbackToken(future: ObjectIdentifier(self), slotSerial: serial)
     case .append:
-      return append(CallbackRegistration(callback), state)
+      return append(CallbackRegistration(consume callback), state)
     case .callNow:
       unlock(state)
       callback(self)
