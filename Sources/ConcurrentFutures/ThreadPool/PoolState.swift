@@ -187,9 +187,8 @@ struct PoolState: ~Copyable {
   // MARK: blocking
 
   /// A working worker is going to block. Who takes its place?
-  mutating func block(hasLocalWork: Bool) -> Wake {
+  mutating func block() -> Wake {
     active -= 1
-    if hasLocalWork { return wakeForDeque() }
     return wakeForQueue()
   }
 

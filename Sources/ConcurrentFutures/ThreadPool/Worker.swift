@@ -116,16 +116,18 @@ final class Worker: BlockingHost, @unchecked Sendable {
     var found: QueueEntry?
     _ = Spinning.until {
       let hints = core.hints
-      if hints.isOverstaffed || hints.isEnding { return true }
+      if hints.isOverstaffed { return true }
       if hints.queued > 0 { found = core.take(for: self, limit: 1) }
       if found == nil { found = stealFromOthers() }
-      return found != nil
+      // A pool that ends is looked through once: what is left then is done or on its owner's way.
+      return found != nil || hints.isEnding
     }
     return found
   }
 
   private func found(_ entry: QueueEntry) -> QueueEntry {
     core.wake(core.withState { $0.found() })
+    wakeForDeques()
     lastRefill = cf_now()
     sinceRefill = Int(ticks)
     return entry
@@ -146,6 +148,16 @@ final class Worker: BlockingHost, @unchecked Sendable {
   private var anyPeerHasWork: Bool {
     refreshPeers()
     return peers.contains { !$0.deque.isEmpty }
+  }
+
+  /// Wakes a worker for what is in some deque, if one could work and none is on the way.
+  ///
+  /// A push wakes nobody while a worker searches or all places are taken; whoever stops searching, or gives its place up,
+  /// therefore looks again. The fence pairs with the one in `PoolCore.pushed`: either the pusher sees that work is wanted, or
+  /// we see what it pushed.
+  private func wakeForDeques() {
+    atomicMemoryFence(ordering: .sequentiallyConsistent)
+    if core.hints.wantsWork && anyPeerHasWork { core.wake(core.withState { $0.wakeForDeque() }) }
   }
 
   private func refreshPeers() {
@@ -189,7 +201,10 @@ final class Worker: BlockingHost, @unchecked Sendable {
     core.runItem(future)
   }
 
-  override func willBlock() { core.wake(core.withState { [deque] in $0.block(hasLocalWork: !deque.isEmpty) }) }
+  override func willBlock() {
+    core.wake(core.withState { $0.block() })
+    wakeForDeques()
+  }
   override func didUnblock() { core.withState { $0.unblock() } }
 
   /// The worker that runs on this thread, if it is one of ours.
