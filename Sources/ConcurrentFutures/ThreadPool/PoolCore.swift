@@ -91,6 +91,7 @@ final class PoolCore: TaskExecutor, @unchecked Sendable {
     case .nobody: break
     case .wake(let worker): worker.unpark()
     case .start(let index): start(index)
+    case .call(let worker): worker.call()
     }
   }
 
