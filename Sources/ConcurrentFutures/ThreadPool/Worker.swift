@@ -142,14 +142,15 @@ final class Worker: BlockingHost, @unchecked Sendable {
     return entry
   }
 
-  func stealFromOthers() -> QueueEntry? {
+  @inline(__always)
+  func stealFromOthers(where isWanted: (QueueEntry) -> Bool = { _ in true }) -> QueueEntry? {
     refreshPeers()
     if peers.count < 2 { return nil }
     random = random &* 1_664_525 &+ 1_013_904_223
     let start = Int(random >> 8) % peers.count
     for offset in 0..<peers.count {
       let victim = peers[(start &+ offset) % peers.count]
-      if victim !== self, let entry = victim.deque.steal() { return entry }
+      if victim !== self, let entry = victim.deque.steal(where: isWanted) { return entry }
     }
     return nil
   }
