@@ -16,6 +16,8 @@ final class Worker: BlockingHost, @unchecked Sendable {
   var isIdle = false
   /// Guarded by the pool's lock: waits for a future and could be called to work instead.
   var isCallable = false
+  /// Guarded by the pool's lock: how many calls of `shutdown` wait on this worker's stack.
+  var leaves = 0
   /// Taken by the thread that runs the loop: the one of Dispatch, or the one that came to its rescue.
   private let isTaken = Atomic(false)
   private let parkWord: UnsafeMutablePointer<UInt32>
@@ -208,7 +210,21 @@ final class Worker: BlockingHost, @unchecked Sendable {
     guard future.work != nil, future.home == core.id, core.id != .none, future.acquired().phase == FutureWord.pending else { return }
     let bits = UInt(bitPattern: Unmanaged.passUnretained(future).toOpaque())
     if deque.pop(QueueEntry(bits: bits)) { Unmanaged.passUnretained(future).release() }
-    core.runItem(future)
+    if !core.settle(future) { core.runItem(future) }
+  }
+
+  /// Moves what waits in the deque to the pool's queue, before a wait for the end of all work. Forks stay: they are part of
+  /// the work that waits.
+  func giveDequeBack() {
+    var forks: [QueueEntry] = []
+    var others: [QueueEntry] = []
+    while let entry = deque.pop() {
+      if entry.isFrame { forks.append(entry) } else { others.append(entry) }
+    }
+    for entry in forks.reversed() { deque.push(entry) }
+    for entry in others.reversed() {
+      if core.settlesPending { core.run(entry) } else { core.wake(core.withState { $0.takeBack(entry) }) }
+    }
   }
 
   override func willBlock() {
