@@ -24,7 +24,7 @@ extension Future {
   /// The result of a future that is done.
   @inlinable @inline(__always)
   func result(in state: FutureWord) -> Result<Success, any Error> {
-    if state.bits & (FutureWord.phaseMask | FutureWord.failed) == FutureWord.finished { return .success(storedValue) }
+    if state.hasValue { return .success(storedValue) }
     return .failure(failure(in: state))
   }
 
@@ -51,9 +51,8 @@ extension Future {
     }
     let source = hasSource(in: before) ? takeContents(in: before) : .nothing
     storeValue(value)
-    unlock(state)
+    if action == .storeAndDeliver { unlockAndDeliver(state) } else { unlock(state) }
     _ = consume source
-    if action == .storeAndDeliver { deliver() }
   }
 
   /// Finishes the future with an error.
@@ -85,9 +84,8 @@ extension Future {
       storeError(error)
       state.bits |= FutureWord.failed
     }
-    unlock(state)
+    if action == .storeAndDeliver { unlockAndDeliver(state) } else { unlock(state) }
     _ = consume source
-    if action == .storeAndDeliver { deliver() }
     return true
   }
 
