@@ -12,7 +12,7 @@ struct TypeTraits {
     case bool, int, int8, int16, int32, int64, int128
     case uint, uint8, uint16, uint32, uint64, uint128
     case float, double, string
-    /// `Array`, `ContiguousArray` or `ArraySlice` of raw elements.
+    /// `Array` or `ContiguousArray` of raw elements.
     case array
     /// A SIMD vector.
     case vector
