@@ -20,15 +20,23 @@ struct Record: Codable {
   var samples: [Double]
 }
 
-let records = (0..<10_000).map { index in
+func shape(_ index: Int) -> Shape {
+  switch index % 3 {
+  case 0: .circle(radius: Double(index) / 7)
+  case 1: .rectangle(width: Double(index) / 3, height: 0.1)
+  default: .none
+  }
+}
+
+func record(_ index: Int) -> Record {
   Record(
     id: index, group: index % 17, stamp: 1_700_000_000_000 + Int64(index) * 977, x: Double(index) * 0.37,
     y: Double(index).squareRoot(), name: "record-\(index)", comment: "a comment of about forty characters \(index)",
-    note: index % 3 == 0 ? "note \(index)" : nil,
-    shape: index % 3 == 0
-      ? .circle(radius: Double(index) / 7) : index % 3 == 1 ? .rectangle(width: Double(index) / 3, height: 0.1) : .none,
+    note: index % 3 == 0 ? "note \(index)" : nil, shape: shape(index),
     samples: (0..<8).map { Double(index + $0) / 9 })
 }
+
+let records = (0..<10_000).map(record)
 
 /// The median time of one call in nanoseconds.
 func median(_ rounds: Int = 15, calls: Int = 1, _ body: () throws -> Void) rethrows -> Double {
@@ -79,7 +87,7 @@ row(
   try median(5) { _ = try PropertyListDecoder().decode([Record].self, from: list) })
 
 print("\none value                         bytes  encode ns  decode ns")
-func small<T: Codable>(_ name: String, _ value: T, calls: Int = 10_000) throws {
+@MainActor func small<T: Codable>(_ name: String, _ value: T, calls: Int = 10_000) throws {
   let byteCount = try coder.encode(value)
   let encode = try median(calls: calls) { _ = try coder.encode(value) }
   let decode = try median(calls: calls) { _ = try coder.decode(T.self) }

@@ -1,5 +1,5 @@
-"""The same records with Python's pickle and json, for comparison with the Swift numbers."""
-import json, pickle, statistics, time
+"""The same records with Python's pickle, for comparison with the Swift numbers."""
+import pickle, statistics, time
 from dataclasses import dataclass
 
 
