@@ -49,7 +49,8 @@ struct EncodingCheckpoint {
   fileprivate let byteCount: Int
   fileprivate let frame: EncodingFrame
   /// What the value consisted of in deferred mode.
-  fileprivate let contents: DeferredNodes.Contents
+  fileprivate let spliceCount: Int
+  fileprivate let entryCount: Int
   fileprivate let segmentCount: Int
   fileprivate let attachmentCount: Int
 }
@@ -275,7 +276,7 @@ struct EncoderState: ~Copyable {
   @inline(never)
   private mutating func noteUnusualKey(_ key: Int, _ bit: UInt64) throws(EncodingFault) {
     if let nodes = deferred {
-      nodes[top].contents.entries.append((key: key, start: out.count))
+      nodes[top].entries.append((key: key, start: out.count))
     } else if bit != 0 || !keys.note(key, writtenBy: topSerial) {
       throw fail(.interleaved)
     }
@@ -328,7 +329,7 @@ struct EncoderState: ~Copyable {
     try activate(handle)
     return EncodingCheckpoint(
       handle: handle, byteCount: out.count, frame: frames[Int(top)],
-      contents: deferred?[top].contents ?? DeferredNodes.Contents(),
+      spliceCount: deferred?[top].splices.count ?? 0, entryCount: deferred?[top].entries.count ?? 0,
       segmentCount: segments.count, attachmentCount: attachments.count)
   }
 
@@ -337,7 +338,7 @@ struct EncoderState: ~Copyable {
     guard fault == nil else { return }
     if let nodes = deferred {
       guard (try? activate(checkpoint.handle)) != nil else { return }
-      nodes[top].contents = checkpoint.contents
+      nodes[top].truncate(spliceCount: checkpoint.spliceCount, entryCount: checkpoint.entryCount)
     } else {
       let index = Int(checkpoint.handle.index)
       guard index < frameCount, frames[index].serial == checkpoint.handle.serial else { return }
@@ -347,8 +348,8 @@ struct EncoderState: ~Copyable {
     }
     out.truncate(to: checkpoint.byteCount)
     frames[Int(top)] = checkpoint.frame
-    segments.removeLast(max(0, segments.count - checkpoint.segmentCount))
-    attachments.removeLast(max(0, attachments.count - checkpoint.attachmentCount))
+    segments.removeLast(segments.count - checkpoint.segmentCount)
+    attachments.removeLast(attachments.count - checkpoint.attachmentCount)
   }
 
   // MARK: - Coding path

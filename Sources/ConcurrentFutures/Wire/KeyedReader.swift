@@ -38,8 +38,10 @@ struct KeyedReader<Key: CodingKey>: KeyedDecodingContainerProtocol {
     while offset < end, let index = try? reader.varint(at: &offset), let key = try? wire.state.pointee.keys.key(index),
       let next = try? reader.valueEnd(at: offset, limit: end)
     {
-      if let key = Key(stringValue: key.stringValue) ?? key.intValue.flatMap({ Key(intValue: $0) }) {
-        keys.append(key)
+      if let named = Key(stringValue: key.stringValue) {
+        keys.append(named)
+      } else if let integer = key.intValue, let numbered = Key(intValue: integer) {
+        keys.append(numbered)
       }
       offset = next
     }
@@ -275,15 +277,17 @@ struct KeyedReader<Key: CodingKey>: KeyedDecodingContainerProtocol {
 
   // MARK: - Containers
 
-  /// The decoder of the value for `key`.
-  private func decoder(_ key: some CodingKey, _ type: Any.Type) throws -> ValueDecoder {
+  /// The decoder of the value at `offset`.
+  private func decoder(at offset: Int, _ index: Int) throws(WireFault) -> ValueDecoder {
+    try advance(to: wire.state.pointee.reader.valueEnd(at: offset, limit: end))
+    let node = try wire.state.pointee.push(.key(index), in: handle)
+    return ValueDecoder(wire: wire, node: node, offset: offset)
+  }
+
+  private func decoder(_ key: Key, _ type: Any.Type) throws -> ValueDecoder {
     do throws(WireFault) {
-      let index = try wire.state.pointee.keys.index(of: key.stringValue, guess: 0)
-      if let index, case let offset = try search(index), offset >= 0 {
-        try advance(to: wire.state.pointee.reader.valueEnd(at: offset, limit: end))
-        let node = try wire.state.pointee.push(.key(index), in: handle)
-        return ValueDecoder(wire: wire, node: node, offset: offset)
-      }
+      let offset = try find(key)
+      if offset >= 0 { return try decoder(at: offset, index(of: key, -1)) }
     } catch {
       throw failure(type, key, error)
     }
@@ -300,6 +304,18 @@ struct KeyedReader<Key: CodingKey>: KeyedDecodingContainerProtocol {
     try decoder(key, [Any].self).unkeyedContainer()
   }
 
-  func superDecoder() throws -> any Decoder { try decoder(WireKey.parent, (any Decoder).self) }
+  func superDecoder() throws -> any Decoder {
+    let key = WireKey.parent
+    do throws(WireFault) {
+      if let index = try wire.state.pointee.keys.index(of: key.stringValue, guess: 0) {
+        let offset = try search(index)
+        if offset >= 0 { return try decoder(at: offset, index) }
+      }
+    } catch {
+      throw failure((any Decoder).self, key, error)
+    }
+    throw notFound(key)
+  }
+
   func superDecoder(forKey key: Key) throws -> any Decoder { try decoder(key, (any Decoder).self) }
 }

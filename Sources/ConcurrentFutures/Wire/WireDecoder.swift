@@ -45,8 +45,8 @@ final class WireDecoder {
       let reader = state.pointee.reader
       let valueEnd = try reader.valueEnd(at: offset, limit: reader.end)
       guard valueEnd == reader.end else { throw .badLength }
-      var next = offset
-      if let value = try decodeDirectly(type, TypeTraits.of(type), at: &next) { return value }
+      let traits = TypeTraits.of(type)
+      if try isDirect(traits, at: offset) { return try decodeDirectly(type, traits, at: offset) }
     } catch {
       throw self.error(type, error, [])
     }
@@ -69,8 +69,7 @@ final class WireDecoder {
     _ type: T.Type, at offset: Int, _ step: PathStep, in parent: NodeHandle?
   ) throws -> T {
     let traits = TypeTraits.of(type)
-    var next = offset
-    if traits.pointee.kind != .ordinary, let value = try decodeDirectly(type, traits, at: &next) { return value }
+    if try isDirect(traits, at: offset) { return try decodeDirectly(type, traits, at: offset) }
     let node = try state.pointee.push(step, in: parent)
     defer { state.pointee.pop(node) }
     return try callInit(type, ValueDecoder(wire: self, node: node, offset: offset))
@@ -85,65 +84,91 @@ final class WireDecoder {
     return try T(from: decoder)
   }
 
-  /// Reads a value that is in the short form of its type; nil if it must go through `init(from:)`.
+  /// Whether the value at `offset` is in the short form of a type, or must go through its `init(from:)`.
+  ///
+  /// A question of its own, because an answer by an optional of generic type would look up that type's metadata.
+  @inline(__always)
+  func isDirect(_ traits: UnsafePointer<TypeTraits>, at offset: Int) throws(WireFault) -> Bool {
+    switch traits.pointee.kind {
+    case .ordinary: false
+    case .array, .vector, .data: try isWhole(traits, at: offset)
+    default: true
+    }
+  }
+
+  private func isWhole(_ traits: UnsafePointer<TypeTraits>, at offset: Int) throws(WireFault) -> Bool {
+    let reader = state.pointee.reader
+    let tag = try reader.tag(at: offset)
+    switch traits.pointee.kind {
+    case .array:
+      if tag == Tag.run { return try reader.run(at: offset).element == traits.pointee.element }
+      guard tag == Tag.segment else { return false }
+      return try reader.segment(at: offset).header.element == traits.pointee.element
+    case .vector:
+      guard tag == Tag.run else { return false }
+      let header = try reader.run(at: offset)
+      return header.element == traits.pointee.element && header.count == 1
+    default: return try dataBytes(at: offset) != nil
+    }
+  }
+
+  /// Reads a value for which `isDirect(_:at:)` is true.
   @inline(__always)
   func decodeDirectly<T>(
-    _ type: T.Type, _ traits: UnsafePointer<TypeTraits>, at offset: inout Int
-  ) throws(WireFault) -> T? {
+    _ type: T.Type, _ traits: UnsafePointer<TypeTraits>, at offset: Int
+  ) throws(WireFault) -> T {
     let reader = state.pointee.reader
+    var next = offset
     switch traits.pointee.kind {
-    case .ordinary: return nil
-    case .int: return unsafeBitCast(try reader.integer(Int.self, at: &offset), to: T.self)
-    case .double: return unsafeBitCast(try reader.double(at: &offset), to: T.self)
-    case .string: return unsafeBitCast(try reader.string(at: &offset), to: T.self)
-    default: return try decodeRareDirectly(type, traits, at: &offset)
+    case .int: return unsafeBitCast(try reader.integer(Int.self, at: &next), to: T.self)
+    case .double: return unsafeBitCast(try reader.double(at: &next), to: T.self)
+    case .string: return unsafeBitCast(try reader.string(at: &next), to: T.self)
+    default: return try decodeRareDirectly(type, traits, at: offset)
     }
   }
 
   @inline(never)
   private func decodeRareDirectly<T>(
-    _ type: T.Type, _ traits: UnsafePointer<TypeTraits>, at offset: inout Int
-  ) throws(WireFault) -> T? {
+    _ type: T.Type, _ traits: UnsafePointer<TypeTraits>, at offset: Int
+  ) throws(WireFault) -> T {
     let reader = state.pointee.reader
+    var next = offset
     switch traits.pointee.kind {
-    case .bool: return unsafeBitCast(try reader.bool(at: &offset), to: T.self)
-    case .int8: return unsafeBitCast(try reader.integer(Int8.self, at: &offset), to: T.self)
-    case .int16: return unsafeBitCast(try reader.integer(Int16.self, at: &offset), to: T.self)
-    case .int32: return unsafeBitCast(try reader.integer(Int32.self, at: &offset), to: T.self)
-    case .int64: return unsafeBitCast(try reader.integer(Int64.self, at: &offset), to: T.self)
-    case .int128: return unsafeBitCast(try reader.integer(Int128.self, at: &offset), to: T.self)
-    case .uint: return unsafeBitCast(try reader.integer(UInt.self, at: &offset), to: T.self)
-    case .uint8: return unsafeBitCast(try reader.integer(UInt8.self, at: &offset), to: T.self)
-    case .uint16: return unsafeBitCast(try reader.integer(UInt16.self, at: &offset), to: T.self)
-    case .uint32: return unsafeBitCast(try reader.integer(UInt32.self, at: &offset), to: T.self)
-    case .uint64: return unsafeBitCast(try reader.integer(UInt64.self, at: &offset), to: T.self)
-    case .uint128: return unsafeBitCast(try reader.integer(UInt128.self, at: &offset), to: T.self)
-    case .float: return unsafeBitCast(try reader.float(at: &offset), to: T.self)
+    case .bool: return unsafeBitCast(try reader.bool(at: &next), to: T.self)
+    case .int8: return unsafeBitCast(try reader.integer(Int8.self, at: &next), to: T.self)
+    case .int16: return unsafeBitCast(try reader.integer(Int16.self, at: &next), to: T.self)
+    case .int32: return unsafeBitCast(try reader.integer(Int32.self, at: &next), to: T.self)
+    case .int64: return unsafeBitCast(try reader.integer(Int64.self, at: &next), to: T.self)
+    case .int128: return unsafeBitCast(try reader.integer(Int128.self, at: &next), to: T.self)
+    case .uint: return unsafeBitCast(try reader.integer(UInt.self, at: &next), to: T.self)
+    case .uint8: return unsafeBitCast(try reader.integer(UInt8.self, at: &next), to: T.self)
+    case .uint16: return unsafeBitCast(try reader.integer(UInt16.self, at: &next), to: T.self)
+    case .uint32: return unsafeBitCast(try reader.integer(UInt32.self, at: &next), to: T.self)
+    case .uint64: return unsafeBitCast(try reader.integer(UInt64.self, at: &next), to: T.self)
+    case .uint128: return unsafeBitCast(try reader.integer(UInt128.self, at: &next), to: T.self)
+    case .float: return unsafeBitCast(try reader.float(at: &next), to: T.self)
     case .array: return try decodeArray(type, traits, at: offset)
-    case .vector:
-      guard try reader.tag(at: offset) == Tag.run else { return nil }
-      let header = try reader.run(at: offset)
-      guard header.element == traits.pointee.element, header.count == 1 else { return nil }
-      return copyElement(type, UnsafeRawPointer(reader.base) + header.start)
-    case .data: return try decodeData(type, traits, at: offset)
-    case .ordinary, .int, .double, .string: return nil
+    case .vector: return copyElement(type, UnsafeRawPointer(reader.base) + (try reader.run(at: offset).start))
+    case .data:
+      guard let bytes = try dataBytes(at: offset) else { throw .badLength }
+      func make<D: RangeReplaceableCollection<UInt8>>(_ data: D.Type) -> T {
+        D(bytes.bindMemory(to: UInt8.self)) as! T
+      }
+      return make(traits.pointee.dataType!)
+    case .ordinary, .int, .double, .string: preconditionFailure("not a short form")
     }
   }
 
   private func decodeArray<T>(
     _ type: T.Type, _ traits: UnsafePointer<TypeTraits>, at offset: Int
-  ) throws(WireFault) -> T? {
+  ) throws(WireFault) -> T {
     let reader = state.pointee.reader
     let bytes: UnsafeRawBufferPointer
-    switch try reader.tag(at: offset) {
-    case Tag.run:
+    if try reader.tag(at: offset) == Tag.run {
       let header = try reader.run(at: offset)
-      guard header.element == traits.pointee.element else { return nil }
       bytes = UnsafeRawBufferPointer(start: reader.base + header.start, count: header.byteCount)
-    case Tag.segment:
-      guard try reader.segment(at: offset).header.element == traits.pointee.element else { return nil }
+    } else {
       bytes = try state.pointee.segmentBytes(at: offset)
-    default: return nil
     }
     if traits.pointee.element.code == .bool {
       // A `Bool` with another bit set is undefined behaviour. The copy is checked: a segment might still change.
@@ -163,10 +188,8 @@ final class WireDecoder {
     return make(traits.pointee.arrayType!)
   }
 
-  /// `Data` that was written as one splice, which is how it writes itself.
-  private func decodeData<T>(
-    _ type: T.Type, _ traits: UnsafePointer<TypeTraits>, at offset: Int
-  ) throws(WireFault) -> T? {
+  /// The contents of a `Data` that was written as one splice, which is how it writes itself.
+  private func dataBytes(at offset: Int) throws(WireFault) -> UnsafeRawBufferPointer? {
     let reader = state.pointee.reader
     guard let container = try UnkeyedExtent(reader, at: offset), container.start < container.end,
       try reader.tag(at: container.start) == Tag.splice
@@ -175,10 +198,7 @@ final class WireDecoder {
     guard header.element.code == .uint8, header.count == container.count,
       header.start + header.byteCount == container.end
     else { return nil }
-    func make<D: RangeReplaceableCollection<UInt8>>(_ data: D.Type) -> T? {
-      D(UnsafeBufferPointer(start: reader.base + header.start, count: header.count)) as? T
-    }
-    return make(traits.pointee.dataType!)
+    return UnsafeRawBufferPointer(start: reader.base + header.start, count: header.count)
   }
 
   /// Copies an element of a type that has a `RawElement` out of a run.
@@ -296,8 +316,8 @@ struct ValueDecoder: Decoder, SingleValueDecodingContainer {
 
   func decode<T: Decodable>(_ type: T.Type) throws -> T {
     do {
-      var next = offset
-      if let value = try wire.decodeDirectly(type, TypeTraits.of(type), at: &next) { return value }
+      let traits = TypeTraits.of(type)
+      if try wire.isDirect(traits, at: offset) { return try wire.decodeDirectly(type, traits, at: offset) }
       return try wire.callInit(type, self)
     } catch let fault as WireFault {
       throw wire.error(type, fault, codingPath)
