@@ -1,3 +1,5 @@
+import Synchronization
+
 /// Why a value could not be written; becomes an `EncodingError` where the coding path is known.
 enum EncodingFault: Error {
   case tooDeep
@@ -70,7 +72,9 @@ struct EncoderState: ~Copyable {
   private var frameCount: Int32 = 0
   private var nextSerial = 1
   var nesting = 0
-  let limits: WireLimits
+  var isBusy = false
+  var segmentThreshold = Int.max
+  var limits = WireLimits.standard
   private(set) var stack: StackBudget
   var keys = EncodingKeyTable()
   var keyCache = KeyIndexCache()
@@ -80,14 +84,29 @@ struct EncoderState: ~Copyable {
   /// A fault that cannot be got over; every later write throws it.
   private(set) var fault: EncodingFault?
 
-  init(limits: WireLimits) {
-    self.limits = limits
+  private init() {
     frames = .allocate(capacity: frameCapacity)
     stack = StackBudget(byteCount: limits.maximumStackByteCount)
   }
 
-  deinit {
-    frames.deallocate()
+  // MARK: - Reuse
+
+  /// States without an encoder. They are never freed, see `EncodingContext`; there are as many as were ever in use at
+  /// once.
+  private static let unused = Mutex<UnusedStates<EncoderState>>(UnusedStates())
+
+  static func take() -> UnsafeMutablePointer<EncoderState> {
+    if let state = unused.withLock({ $0.take() }) { return state }
+    let state = UnsafeMutablePointer<EncoderState>.allocate(capacity: 1)
+    state.initialize(to: EncoderState())
+    return state
+  }
+
+  static func giveBack(_ state: UnsafeMutablePointer<EncoderState>) {
+    state.pointee.out = ByteBuffer()
+    state.pointee.segments = []
+    state.pointee.attachments = []
+    unused.withLock { $0.giveBack(state) }
   }
 
   // MARK: - Message

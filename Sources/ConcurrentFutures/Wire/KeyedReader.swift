@@ -3,14 +3,14 @@
 /// Fields are usually read in the order in which they were written. A cursor remembers where the last one ended, and
 /// the next is found by comparing one number. Only when that fails is the container looked through.
 struct KeyedReader<Key: CodingKey>: KeyedDecodingContainerProtocol {
-  private let wire: WireDecoder
+  private let wire: DecodingContext
   private let handle: NodeHandle
   private let start: Int
   private let end: Int
-  /// Owned by the decoder, which this keeps alive.
+  /// Owned by the state, which is never freed.
   private let indices: UnsafeMutablePointer<UInt16>?
 
-  init(wire: WireDecoder, node: NodeHandle, offset: Int) throws(WireFault) {
+  init(wire: DecodingContext, node: NodeHandle, offset: Int) throws(WireFault) {
     self.wire = wire
     handle = node
     let reader = wire.state.pointee.reader
@@ -33,7 +33,7 @@ struct KeyedReader<Key: CodingKey>: KeyedDecodingContainerProtocol {
     var keys: [Key] = []
     var offset = start
     let reader = wire.state.pointee.reader
-    guard end <= reader.end else { return [] }
+    guard wire.state.pointee.isCurrent(handle) else { return [] }
     // Damaged entries end the list; reading a value will say what is wrong.
     while offset < end, let index = try? reader.varint(at: &offset), let key = try? wire.state.pointee.keys.key(index),
       let next = try? reader.valueEnd(at: offset, limit: end)
@@ -53,6 +53,7 @@ struct KeyedReader<Key: CodingKey>: KeyedDecodingContainerProtocol {
   /// Where the value for `key` begins, or -1.
   @inline(__always)
   private func find(_ key: Key) throws(WireFault) -> Int {
+    guard wire.state.pointee.isCurrent(handle) else { throw .finished }
     var offset = start
     if let node = wire.state.pointee.node(handle), node.pointee.cursor != 0 { offset = node.pointee.cursor }
     var guess = -1

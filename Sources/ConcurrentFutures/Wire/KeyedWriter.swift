@@ -1,11 +1,11 @@
 /// The keyed container of the encoder.
 struct KeyedWriter<Key: CodingKey>: KeyedEncodingContainerProtocol {
-  private let wire: WireEncoder
+  private let wire: EncodingContext
   private let frame: FrameHandle
-  /// Owned by the encoder, which this keeps alive.
+  /// Owned by the state, which is never freed.
   private let indices: UnsafeMutablePointer<UInt16>?
 
-  init(wire: WireEncoder, frame: FrameHandle) {
+  init(wire: EncodingContext, frame: FrameHandle) {
     self.wire = wire
     self.frame = frame
     indices = wire.state.pointee.keyCache.table(for: Key.self)

@@ -135,6 +135,7 @@ extension SIMD64: SIMDVectorType {}
 /// An array whose storage is one block of elements.
 protocol ContiguousElements {
   static var elementType: Any.Type { get }
+  static var isArray: Bool { get }
 
   /// The elements' memory, for the time of the call.
   func withElementBytes<R>(_ body: (UnsafeRawBufferPointer) throws -> R) rethrows -> R
@@ -145,6 +146,7 @@ protocol ContiguousElements {
 
 extension Array: ContiguousElements {
   static var elementType: Any.Type { Element.self }
+  static var isArray: Bool { true }
 
   func withElementBytes<R>(_ body: (UnsafeRawBufferPointer) throws -> R) rethrows -> R {
     try withUnsafeBytes(body)
@@ -161,6 +163,7 @@ extension Array: ContiguousElements {
 
 extension ContiguousArray: ContiguousElements {
   static var elementType: Any.Type { Element.self }
+  static var isArray: Bool { false }
 
   func withElementBytes<R>(_ body: (UnsafeRawBufferPointer) throws -> R) rethrows -> R {
     try withUnsafeBytes(body)

@@ -3,19 +3,15 @@
 /// One decoder serves one message at a time, on one thread at a time; using it again is cheaper than making another.
 /// Whatever the bytes are, decoding returns a value or throws.
 final class WireDecoder {
-  /// Reached through a pointer for the same reason and by the same rule as the encoder's state.
-  let state: UnsafeMutablePointer<DecoderState>
-  private(set) var attachments: ReceivedAttachments?
-  private var isBusy = false
+  private let context: DecodingContext
 
   init(limits: WireLimits = .standard) {
-    state = .allocate(capacity: 1)
-    state.initialize(to: DecoderState(limits: limits))
+    context = DecodingContext(state: DecoderState.take())
+    context.state.pointee.limits = limits
   }
 
   deinit {
-    state.deinitialize(count: 1)
-    state.deallocate()
+    DecoderState.giveBack(context.state)
   }
 
   /// Decodes the value of a message.
@@ -27,40 +23,37 @@ final class WireDecoder {
     _ type: T.Type, from bytes: UnsafeRawBufferPointer, segments: [UnsafeRawBufferPointer] = [],
     attachments: ReceivedAttachments? = nil
   ) throws -> T {
+    let state = context.state
     // A value's `init(from:)` may itself decode a message, on this thread and with this decoder.
-    guard !isBusy else {
+    guard !state.pointee.isBusy else {
       let other = WireDecoder(limits: state.pointee.limits)
       return try other.decode(type, from: bytes, segments: segments, attachments: attachments)
     }
-    isBusy = true
-    self.attachments = attachments
+    state.pointee.isBusy = true
     defer {
       state.pointee.endMessage()
-      self.attachments = nil
-      isBusy = false
+      state.pointee.isBusy = false
     }
     do throws(WireFault) {
-      try state.pointee.beginMessage(bytes, segments: segments)
-      let offset = state.pointee.valueStart
+      try state.pointee.beginMessage(bytes, segments: segments, attachments: attachments)
       let reader = state.pointee.reader
-      let valueEnd = try reader.valueEnd(at: offset, limit: reader.end)
+      let valueEnd = try reader.valueEnd(at: state.pointee.valueStart, limit: reader.end)
       guard valueEnd == reader.end else { throw .badLength }
-      let traits = TypeTraits.of(type)
-      if try isDirect(traits, at: offset) { return try decodeDirectly(type, traits, at: offset) }
     } catch {
-      throw self.error(type, error, [])
+      throw context.error(type, error, [])
     }
-    return try decodeRoot(type)
-  }
-
-  private func decodeRoot<T: Decodable>(_ type: T.Type) throws -> T {
-    let offset = state.pointee.valueStart
     do {
-      return try decodeChild(type, at: offset, .root, in: nil)
+      return try context.decodeChild(type, at: state.pointee.valueStart, .root, in: nil)
     } catch let fault as WireFault {
-      throw error(type, fault, [])
+      throw context.error(type, fault, [])
     }
   }
+}
+
+/// What the containers of a message read from; nothing but the address of the state, for the same reason and by the
+/// same rule as `EncodingContext`.
+struct DecodingContext {
+  let state: UnsafeMutablePointer<DecoderState>
 
   // MARK: - Values
 
@@ -70,16 +63,45 @@ final class WireDecoder {
   ) throws -> T {
     let traits = TypeTraits.of(type)
     if try isDirect(traits, at: offset) { return try decodeDirectly(type, traits, at: offset) }
+    if let optional = traits.pointee.decodableOptional {
+      return try decodeOptional(type, optional, at: offset, step, in: parent)
+    }
     let node = try state.pointee.push(step, in: parent)
     defer { state.pointee.pop(node) }
+    if let list = traits.pointee.decodableList { return try decodeList(type, list, at: offset, node) }
     return try callInit(type, ValueDecoder(wire: self, node: node, offset: offset))
+  }
+
+  private func decodeOptional<T>(
+    _ type: T.Type, _ optional: any DecodableOptional.Type, at offset: Int, _ step: PathStep, in parent: NodeHandle?
+  ) throws -> T {
+    func decode<O: DecodableOptional>(_ optional: O.Type) throws -> T {
+      unsafeBitCast(try O.decode(from: self, at: offset, step, in: parent), to: T.self)
+    }
+    return try decode(optional)
+  }
+
+  private func decodeList<T>(
+    _ type: T.Type, _ list: any DecodableList.Type, at offset: Int, _ node: NodeHandle
+  ) throws -> T {
+    func decode<L: DecodableList>(_ list: L.Type) throws -> T {
+      unsafeBitCast(try L.decode(from: self, at: offset, node), to: T.self)
+    }
+    try enter()
+    defer { state.pointee.nesting -= 1 }
+    return try decode(list)
+  }
+
+  /// Checks that there is room for another level of a type's own decoding, and counts it.
+  private func enter() throws {
+    if state.pointee.nesting >= state.pointee.limits.maximumDepth { throw WireFault.tooDeep }
+    if state.pointee.stack.isExhausted { throw WireFault.tooMuchStack }
+    state.pointee.nesting += 1
   }
 
   /// Runs a type's own decoding, if there is room for another level of it.
   func callInit<T: Decodable>(_ type: T.Type, _ decoder: some Decoder) throws -> T {
-    if state.pointee.nesting >= state.pointee.limits.maximumDepth { throw WireFault.tooDeep }
-    if state.pointee.stack.isExhausted { throw WireFault.tooMuchStack }
-    state.pointee.nesting += 1
+    try enter()
     defer { state.pointee.nesting -= 1 }
     return try T(from: decoder)
   }
@@ -90,7 +112,7 @@ final class WireDecoder {
   @inline(__always)
   func isDirect(_ traits: UnsafePointer<TypeTraits>, at offset: Int) throws(WireFault) -> Bool {
     switch traits.pointee.kind {
-    case .ordinary: false
+    case .ordinary, .list, .optional: false
     case .array, .vector, .data: try isWhole(traits, at: offset)
     default: true
     }
@@ -155,7 +177,7 @@ final class WireDecoder {
         D(bytes.bindMemory(to: UInt8.self)) as! T
       }
       return make(traits.pointee.dataType!)
-    case .ordinary, .int, .double, .string: preconditionFailure("not a short form")
+    case .ordinary, .list, .optional, .int, .double, .string: preconditionFailure("not a short form")
     }
   }
 
@@ -184,6 +206,17 @@ final class WireDecoder {
   ) -> T {
     func make<A: ContiguousElements>(_ array: A.Type) -> T {
       unsafeBitCast(A.copying(bytes), to: T.self)
+    }
+    // The common ones are specialised; a call through the protocol looks up metadata at every step.
+    if traits.pointee.isPlainArray {
+      switch traits.pointee.element.code {
+      case .double: return make([Double].self)
+      case .int: return make([Int].self)
+      case .uint8: return make([UInt8].self)
+      case .float: return make([Float].self)
+      case .int32: return make([Int32].self)
+      default: break
+      }
     }
     return make(traits.pointee.arrayType!)
   }
@@ -249,18 +282,19 @@ final class WireDecoder {
 
 /// What a value's `init(from:)` is given, and its single-value container.
 struct ValueDecoder: Decoder, SingleValueDecodingContainer {
-  let wire: WireDecoder
+  let wire: DecodingContext
   let node: NodeHandle
   // 32 bits, so that the whole fits the three words of an existential and costs no allocation.
   private let offset32: UInt32
 
-  init(wire: WireDecoder, node: NodeHandle, offset: Int) {
+  init(wire: DecodingContext, node: NodeHandle, offset: Int) {
     self.wire = wire
     self.node = node
     offset32 = UInt32(truncatingIfNeeded: offset)
   }
 
-  private var offset: Int { Int(offset32) }
+  /// Beyond every message when the one that this belongs to is finished.
+  private var offset: Int { wire.state.pointee.isCurrent(node) ? Int(offset32) : .max / 2 }
 
   var codingPath: [any CodingKey] { wire.state.pointee.codingPath(node) }
   var userInfo: [CodingUserInfoKey: Any] { [:] }
