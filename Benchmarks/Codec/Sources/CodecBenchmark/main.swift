@@ -70,6 +70,14 @@ if CommandLine.arguments.contains("--profile") {
   exit(0)
 }
 
+if CommandLine.arguments.contains("--profile-one") {
+  for _ in 0..<1_000_000 {
+    _ = try coder.encode(records[0])
+    if !CommandLine.arguments.contains("--encode") { _ = try coder.decode(Record.self) }
+  }
+  exit(0)
+}
+
 print("10,000 mixed records              bytes  encode ms       MB/s  decode ms       MB/s")
 let byteCount = try coder.encode(records)
 row(
