@@ -1,3 +1,5 @@
+import Foundation
+import Synchronization
 import Testing
 
 @testable import ConcurrentFutures
@@ -174,6 +176,10 @@ private struct DeepContainers: Codable {
 
 private struct Tree: Codable {
   var children: [Tree]
+  init(depth: Int) {
+    children = []
+    for _ in 0..<depth { children = [self] }
+  }
   init(from decoder: any Decoder) throws {
     children = []
     var container = try decoder.unkeyedContainer()
@@ -182,5 +188,46 @@ private struct Tree: Codable {
   func encode(to encoder: any Encoder) throws {
     var container = encoder.unkeyedContainer()
     for child in children { try container.encode(child) }
+  }
+}
+
+@Suite struct WireStackTests {
+  /// Runs `body` on a thread with a stack of this size.
+  private func onThread(stackByteCount: Int, _ body: @escaping @Sendable () throws -> Void) async throws {
+    try await withCheckedThrowingContinuation { (continuation: CheckedContinuation<Void, any Error>) in
+      let thread = Thread { continuation.resume(with: Result(catching: body)) }
+      thread.stackSize = stackByteCount
+      thread.start()
+    }
+  }
+
+  @Test func deepValuesFailCleanlyOnASecondaryThread() async throws {
+    let unlimited = WireLimits(maximumDepth: 1 << 20, maximumStackByteCount: 1 << 30)
+    let chain = Mutex<[UInt8]>([])
+    let tree = Mutex<[UInt8]>([])
+    try await onThread(stackByteCount: 256 << 20) {
+      let deepChain = try wireBytes(Chain(length: 4000), limits: unlimited)
+      let deepTree = try wireBytes(Tree(depth: 4000), limits: unlimited)
+      chain.withLock { $0 = deepChain }
+      tree.withLock { $0 = deepTree }
+      #expect(throws: EncodingError.self) { try wireBytes(Tree(depth: 4000)) }
+    }
+    let noLevels = WireLimits(maximumDepth: 1 << 20)
+    let noStack = WireLimits(maximumStackByteCount: 1 << 30)
+    try await onThread(stackByteCount: 512 << 10) {
+      let (chain, tree) = (chain.withLock { $0 }, tree.withLock { $0 })
+      for limits in [WireLimits.standard, noLevels] {
+        #expect(throws: DecodingError.self) { try wireValue(Chain.self, chain, limits: limits) }
+        #expect(throws: DecodingError.self) { try wireValue(Tree.self, tree, limits: limits) }
+      }
+      #expect(throws: EncodingError.self) { try wireBytes(Loop()) }
+      #expect(throws: EncodingError.self) { try wireBytes(Loop(), limits: noLevels) }
+      #expect(throws: EncodingError.self) { try wireBytes(Bottomless(), limits: noLevels) }
+    }
+    try await onThread(stackByteCount: 256 << 20) {
+      #expect(throws: DecodingError.self) { try wireValue(Tree.self, tree.withLock { $0 }, limits: noStack) }
+      let whole = try wireValue(Tree.self, tree.withLock { $0 }, limits: unlimited)
+      #expect(whole.children.count == 1)
+    }
   }
 }
