@@ -319,6 +319,13 @@ private final class Sharing: Base {
     #expect(throws: DecodingError.self) { try lateList!.decode(Int.self) }
     #expect(lateKeyed!.allKeys.isEmpty)
     #expect(try decoder.decode([Int].self, from: encoder.encode([1, 2])) == [1, 2])
+    let other = try Scripted.writing({ encoder in
+      var container = encoder.container(keyedBy: Keys.self)
+      #expect(throws: EncodingError.self) { try late!.encode(1) }
+      _ = late!.nestedUnkeyedContainer()
+      try container.encode("good", forKey: .a)
+    }) { try encoder.encode(Scripted()) }
+    #expect(try decoder.decode([String: String].self, from: other) == ["a": "good"])
   }
 
   /// A known idiom: a value keeps its decoder, and its parent decides later what to decode from it.
