@@ -18,6 +18,8 @@ final class PoolCore: TaskExecutor, @unchecked Sendable {
     var isEnding: Bool { bits & 4 != 0 }
     /// A worker could be woken or started.
     var wantsWork: Bool { bits & 8 != 0 }
+    /// More search than there are processors for: look, and sleep if there is nothing.
+    var isCrowded: Bool { bits & 16 != 0 }
   }
 
   let name: String
@@ -71,6 +73,8 @@ final class PoolCore: TaskExecutor, @unchecked Sendable {
   let id = PoolID.take()
   /// Tells this pool's asynchronous bodies from others'.
   var identity: UInt { UInt(bitPattern: Unmanaged.passUnretained(self).toOpaque()) }
+  /// Whether a searching worker may spin for a moment.
+  var maySpin: Bool { !hints.isCrowded }
   var hints: Hints { Hints(bits: hintBits.load(ordering: .relaxed)) }
   func threadName(_ index: Int) -> String { "\(name.utf8.count > 11 ? String(name.prefix(11)) : name)-\(index)" }
 
@@ -92,6 +96,7 @@ final class PoolCore: TaskExecutor, @unchecked Sendable {
     if state.active > state.maximum { bits |= 2 }
     if !state.isRunning { bits |= 4 }
     if state.wantsWork { bits |= 8 }
+    if state.searching >= CPUCount.available { bits |= 16 }
     if bits != hintBits.load(ordering: .relaxed) { hintBits.store(bits, ordering: .relaxed) }
   }
 

@@ -113,7 +113,7 @@ final class Worker: BlockingHost, @unchecked Sendable {
   /// Looks for work everywhere, for a short time; then sleeps until woken.
   private func search() -> QueueEntry? {
     while true {
-      if let entry = searchOnce() { return found(entry) }
+      if let entry = core.maySpin ? spinForWork() : look() { return found(entry) }
       switch core.park(self) {
       case .goOn: continue
       case .leave: return nil
@@ -123,17 +123,21 @@ final class Worker: BlockingHost, @unchecked Sendable {
     }
   }
 
-  private func searchOnce() -> QueueEntry? {
+  private func spinForWork() -> QueueEntry? {
     var found: QueueEntry?
     _ = Spinning.until {
-      let hints = core.hints
-      if hints.isOverstaffed { return true }
-      if hints.queued > 0 { found = core.take(for: self, limit: 1) }
-      if found == nil { found = stealFromOthers() }
+      found = look()
       // A pool that ends is looked through once: what is left then is done or on its owner's way.
-      return found != nil || hints.isEnding
+      return found != nil || core.hints.isOverstaffed || core.hints.isEnding
     }
     return found
+  }
+
+  private func look() -> QueueEntry? {
+    let hints = core.hints
+    if hints.isOverstaffed { return nil }
+    if hints.queued > 0, let entry = core.take(for: self, limit: 1) { return entry }
+    return stealFromOthers()
   }
 
   private func found(_ entry: QueueEntry) -> QueueEntry {
