@@ -96,7 +96,7 @@ final class PoolCore: TaskExecutor, @unchecked Sendable {
     if state.active > state.maximum { bits |= 2 }
     if !state.isRunning { bits |= 4 }
     if state.wantsWork { bits |= 8 }
-    if state.searching >= CPUCount.available { bits |= 16 }
+    if state.searching > CPUCount.available { bits |= 16 }
     if bits != hintBits.load(ordering: .relaxed) { hintBits.store(bits, ordering: .relaxed) }
   }
 
