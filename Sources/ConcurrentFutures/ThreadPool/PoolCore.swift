@@ -228,6 +228,9 @@ final class PoolCore: TaskExecutor, @unchecked Sendable {
     if !waited { returnPlace() }
   }
 
+  /// Who waits for a place, and how many places are kept.
+  var placeCounts: (waiting: Int, kept: Int) { withState { _ in (spaceWaiters.count, reservedPlaces) } }
+
   func takeAllSpaceWaiters() -> [Future<Void>] {
     defer { spaceWaiters = [] }
     return spaceWaiters
@@ -280,7 +283,7 @@ final class PoolCore: TaskExecutor, @unchecked Sendable {
     var freed = Freed()
     var wake = PoolState.Wake.nobody
     let entry = withState { state -> QueueEntry? in
-      guard let entry = state.queue.popFirst() else { return nil }
+      guard let entry = state.queue.popFirst(mediumIsLate: worker.holdsBatch) else { return nil }
       if limit > 1 {
         var more = min(limit - 1, state.queue.count / 2)
         if more > 0 {
