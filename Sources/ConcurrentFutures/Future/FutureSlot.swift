@@ -25,7 +25,7 @@ extension Future {
   }
 
   @inlinable @inline(__always)
-  func call(_ registration: consuming Slot) {
+  func call(_ registration: Slot) {
     switch registration {
     case .empty: break
     case .callback(let callback): callback(self)

@@ -50,6 +50,8 @@ struct FutureWord: Equatable, Sendable {
   @inlinable var isListed: Bool { bits & Self.listed != 0 }
   @inlinable var isDelivering: Bool { bits & Self.delivering != 0 }
   @inlinable var isCancelRequested: Bool { bits & Self.cancelRequested != 0 }
+  /// Finished, and with a value.
+  @inlinable var hasValue: Bool { bits & (Self.phaseMask | Self.failed) == Self.finished }
   @inlinable var isFailed: Bool { bits & Self.failed != 0 }
   @inlinable var hasProducer: Bool { bits & Self.produced != 0 }
   @inlinable var isObserved: Bool { bits & Self.observed != 0 }
@@ -103,7 +105,7 @@ struct FutureWord: Equatable, Sendable {
     }
   }
 
-  /// Running work that was asked to stop says that it has stopped.
+  /// What makes the value was cancelled, or has stopped after it was asked to.
   mutating func confirmCancellation() -> FinishAction {
     if isDone { return .lost }
     return end(as: Self.cancelled) ? .storeAndDeliver : .store

@@ -18,6 +18,8 @@ final class PoolCore: TaskExecutor, @unchecked Sendable {
     var isEnding: Bool { bits & 4 != 0 }
     /// A worker could be woken or started.
     var wantsWork: Bool { bits & 8 != 0 }
+    /// More search than there are processors for: look, and sleep if there is nothing.
+    var isCrowded: Bool { bits & 16 != 0 }
   }
 
   let name: String
@@ -72,6 +74,8 @@ final class PoolCore: TaskExecutor, @unchecked Sendable {
   let id = PoolID.take()
   /// Tells this pool's asynchronous bodies from others'.
   var identity: UInt { UInt(bitPattern: Unmanaged.passUnretained(self).toOpaque()) }
+  /// Whether a searching worker may spin for a moment.
+  var maySpin: Bool { !hints.isCrowded }
   var hints: Hints { Hints(bits: hintBits.load(ordering: .relaxed)) }
   func threadName(_ index: Int) -> String { "\(name.utf8.count > 11 ? String(name.prefix(11)) : name)-\(index)" }
 
@@ -93,6 +97,7 @@ final class PoolCore: TaskExecutor, @unchecked Sendable {
     if state.active > state.maximum { bits |= 2 }
     if !state.isRunning { bits |= 4 }
     if state.wantsWork { bits |= 8 }
+    if state.searching > CPUCount.available { bits |= 16 }
     if bits != hintBits.load(ordering: .relaxed) { hintBits.store(bits, ordering: .relaxed) }
   }
 
@@ -125,12 +130,15 @@ final class PoolCore: TaskExecutor, @unchecked Sendable {
 
   /// Queues an item, or tells it why not. Never blocks.
   func submit(_ item: _PoolItem, priority: TaskPriority, _ admission: Admission = .ifRoom) {
+    submit(item, Lane(priority), admission)
+  }
+
+  func submit(_ item: _PoolItem, _ lane: Lane, _ admission: Admission = .ifRoom) {
     item.home = id
-    let lane = Lane(priority)
-    let worker = Worker.current.flatMap { $0.core === self ? $0 : nil }
+    let worker = Worker.current(of: self)
     if lane == .medium, let worker {
       if admission == .reserved { returnPlace() }
-      pushLocally(item, worker)
+      worker._withUnsafeGuaranteedRef { pushLocally(item, $0) }
       return
     }
     let entry = QueueEntry(owning: item)
