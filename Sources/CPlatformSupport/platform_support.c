@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <pthread.h>
 #include <time.h>
 
 __thread cf_thread_state cf_this_thread;
@@ -15,11 +16,53 @@ uint64_t cf_now(void) {
   return (uint64_t)now.tv_sec * 1000000000ull + (uint64_t)now.tv_nsec;
 }
 
+// A closure that must not escape, in memory: Swift moves it to the heap for that, with an allocation for each fork of a
+// `join`. In Swift's calling convention a closure argument is two words, its function and its context, and calling it
+// passes the context in a register of its own; Clang's attributes say the same. `storeClosure` in Join.swift declares the
+// first function for Swift.
+__attribute__((swiftcall)) void cf_store_closure(void *function, void *context, cf_closure *closure) {
+  closure->function = function;
+  closure->context = context;
+}
+
+void cf_call_closure(cf_closure closure) {
+  typedef __attribute__((swiftcall)) void (*function)(__attribute__((swift_context)) void *);
+  ((function)closure.function)(closure.context);
+}
+
+void cf_set_thread_name(const char *name) {
+#if defined(__APPLE__)
+  pthread_setname_np(name);
+#else
+  pthread_setname_np(pthread_self(), name);
+#endif
+}
+
+void cf_get_thread_name(char *name, int size) {
+  if (pthread_getname_np(pthread_self(), name, (size_t)size) != 0) name[0] = 0;
+}
+
 #if defined(__linux__)
 
 #include <linux/futex.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+
+// sched_getaffinity(2) fails with EINVAL while the kernel's mask is larger than ours.
+int cf_affinity_count(void) {
+  for (int processors = 1024; processors <= 1 << 16; processors *= 2) {
+    cpu_set_t *set = CPU_ALLOC(processors);
+    if (set == NULL) return 0;
+    const size_t size = CPU_ALLOC_SIZE(processors);
+    const int result = sched_getaffinity(0, size, set);
+    const int count = result == 0 ? CPU_COUNT_S(size, set) : 0;
+    CPU_FREE(set);
+    if (result == 0 || errno != EINVAL) return count;
+  }
+  return 0;
+}
+
+bool cf_is_main_thread(void) { return syscall(SYS_gettid) == getpid(); }
 
 // futex(2): FUTEX_WAIT takes a relative time-out of the monotonic clock. PRIVATE: no word here is shared between processes.
 void cf_wait(uint32_t *address, uint32_t expected, int64_t nanoseconds) {
@@ -34,6 +77,9 @@ void cf_wake(uint32_t *address, bool all) {
 #elif defined(__APPLE__)
 
 #include <os/os_sync_wait_on_address.h>
+
+int cf_affinity_count(void) { return 0; }
+bool cf_is_main_thread(void) { return pthread_main_np() != 0; }
 
 void cf_wait(uint32_t *address, uint32_t expected, int64_t nanoseconds) {
   if (nanoseconds < 0) {

@@ -44,6 +44,16 @@ static inline void cf_pause(void) {
 #endif
 }
 
+/// Processors that the process may run on by its affinity mask; 0 if that cannot be told.
+int cf_affinity_count(void);
+/// Whether this is the thread that runs the program's `main`.
+bool cf_is_main_thread(void);
+
+/// Names the calling thread, in at most 15 bytes on Linux.
+void cf_set_thread_name(const char *_Nonnull name);
+/// The calling thread's name, cut to `size` bytes with its terminating zero.
+void cf_get_thread_name(char *_Nonnull name, int size);
+
 /// Nanoseconds of the monotonic clock.
 uint64_t cf_now(void);
 
@@ -55,5 +65,14 @@ static inline uint32_t cf_exchange(uint32_t *_Nonnull p, uint32_t v) { return __
 static inline bool cf_compare_exchange(uint32_t *_Nonnull p, uint32_t expected, uint32_t desired) {
   return __atomic_compare_exchange_n(p, &expected, desired, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
 }
+
+/// A Swift closure without arguments and result, as the two words that it is made of.
+typedef struct cf_closure {
+  void *_Nullable function;
+  void *_Nullable context;
+} cf_closure;
+
+/// Calls the closure, which must still be alive.
+void cf_call_closure(cf_closure closure);
 
 #endif

@@ -1,0 +1,154 @@
+import CPlatformSupport
+import Synchronization
+
+// Delivery: running the registrations of a future that is done.
+//
+// The thread that ended the future (or found it in `delivering`) owns the delivery until it finds slot and list empty and
+// takes the `delivering` bit away in the same critical section; a registration that comes before that queues behind the
+// others and is delivered by the same thread, one that comes after it is called by the thread that adds it. Order of
+// registration and "exactly once" follow.
+//
+// A callback may end other futures, whose callbacks end others. Those deliveries nest on the stack, up to a small depth;
+// deeper ones are handed to the outermost delivery of the thread, which runs them when the stack has unwound. A chain of a
+// million `map`s therefore needs a constant amount of stack. Cancellation, which goes the same chain in the other direction,
+// nests by the same rule.
+
+private let maximumDepth: UInt32 = 16
+
+/// What a thread has put off; lives in the frame of its outermost delivery.
+private final class DeferredDeliveries {
+  enum Item {
+    case delivery(_FutureCore)
+    case cancellation(FutureProducer)
+  }
+
+  private var items: [Item] = []
+  private var next = 0
+
+  func append(_ item: Item) { items.append(item) }
+
+  func takeNext() -> Item? {
+    guard next < items.count else { return nil }
+    let item = items[next]
+    next += 1
+    if next == items.count {
+      items.removeAll(keepingCapacity: true)
+      next = 0
+    }
+    return item
+  }
+}
+
+extension _FutureCore {
+  /// Whether a delivery may nest here. If so, ``endDelivery(_:)`` has to follow.
+  @usableFromInline final func beginDelivery() -> Bool {
+    let thread = cf_thread()
+    if thread.pointee.delivery_depth >= maximumDepth { return false }
+    thread.pointee.delivery_depth += 1
+    return true
+  }
+
+  /// Ends a delivery whose slot was called, unless something has been registered since.
+  @usableFromInline final func endDelivery(_ state: FutureWord) {
+    var ended = state
+    ended.endDelivery()
+    if !word.compareExchange(
+      expected: state.bits, desired: ended.bits, successOrdering: .acquiringAndReleasing, failureOrdering: .relaxed
+    ).exchanged {
+      deliverAll()
+    }
+    leaveDelivery()
+  }
+
+  private final func leaveDelivery() {
+    let thread = cf_thread()
+    if thread.pointee.delivery_depth == 1, thread.pointee.deferred_deliveries != nil { runDeferredDeliveries() }
+    thread.pointee.delivery_depth -= 1
+  }
+
+  /// Runs every registration. The caller has just put the word into `delivering`.
+  @usableFromInline @inline(never)
+  final func deliver() {
+    guard beginDelivery() else {
+      // Whoever merely waits may be waited for by a callback further up the stack.
+      wakeWaiters()
+      putOff(.delivery(self))
+      return
+    }
+    deliverAll()
+    leaveDelivery()
+  }
+
+  /// Tells the producer that its future was cancelled: it may cancel what the future waited for, which may do the same.
+  final func passCancellation(to producer: FutureProducer) {
+    guard beginDelivery() else {
+      putOff(.cancellation(producer))
+      return
+    }
+    producer.futureWasCancelled()
+    leaveDelivery()
+  }
+
+  private final func deliverAll() {
+    wakeListedWaiters()
+    while true {
+      var state = lock()
+      switch state.nextDelivery() {
+      case .callSlot:
+        unlockAndCallSlot(state)
+      case .callNextListed:
+        let node = extras?.popFirst()
+        if node == nil { state.endDelivery() }
+        unlock(state)
+        guard let node else { return }
+        node.deliver(self)
+      case .end:
+        unlock(state)
+        return
+      }
+    }
+  }
+
+  /// What only wakes somebody goes first: no callback delays it.
+  private final func wakeListedWaiters() {
+    while let waiter = popWaiter() { waiter.deliver(self) }
+  }
+
+  private final func wakeWaiters() {
+    if let (waiter, index) = takeSlotWaiter() { waiter.futureDone(self, index: index) }
+    wakeListedWaiters()
+  }
+
+  private final func popWaiter() -> Registration? {
+    let state = lock()
+    let waiter = extras?.waiters.popFirst()
+    unlock(state)
+    return waiter
+  }
+
+  private final func putOff(_ item: DeferredDeliveries.Item) {
+    let thread = cf_thread()
+    let deferred: DeferredDeliveries
+    if let opaque = thread.pointee.deferred_deliveries {
+      deferred = Unmanaged<DeferredDeliveries>.fromOpaque(opaque).takeUnretainedValue()
+    } else {
+      deferred = DeferredDeliveries()
+      thread.pointee.deferred_deliveries = Unmanaged.passRetained(deferred).toOpaque()
+    }
+    deferred.append(item)
+  }
+
+  private final func runDeferredDeliveries() {
+    let thread = cf_thread()
+    guard let opaque = thread.pointee.deferred_deliveries else { return }
+    let deferred = Unmanaged<DeferredDeliveries>.fromOpaque(opaque).takeUnretainedValue()
+    while let item = deferred.takeNext() {
+      switch item {
+      case .delivery(let future): future.deliverAll()
+      case .cancellation(let producer): producer.futureWasCancelled()
+      }
+    }
+    thread.pointee.deferred_deliveries = nil
+    Unmanaged<DeferredDeliveries>.fromOpaque(opaque).release()
+  }
+}

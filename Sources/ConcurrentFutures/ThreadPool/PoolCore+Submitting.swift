@@ -1,0 +1,60 @@
+// The ways into a pool other than the plain one.
+
+extension PoolCore {
+  /// Queues an item; where the queue's limit says so, blocks until there is room.
+  func submitOrBlock(_ item: _PoolItem, _ lane: Lane) {
+    if limit.isBounded, limit.whenFull == .block, Worker.current(of: self) == nil {
+      if let signal = reservePlace() { _ = signal.waitUntilDone(deadline: nil) }
+      submit(item, lane, .reserved)
+    } else {
+      submit(item, lane)
+    }
+  }
+
+  /// Suspends while a bounded queue is full. The caller then has a place, or is a worker who needs none.
+  func waitForPlace() async throws -> Admission {
+    if !limit.isBounded || Worker.current(of: self) != nil { return .always }
+    if let signal = reservePlace() {
+      do { try await signal.value } catch {
+        leaveLine(signal)
+        throw error
+      }
+    }
+    return .reserved
+  }
+
+  func beginAsyncBody() -> (any Error)? {
+    withState { state in
+      if let error = state.rejection(name: name) { return error }
+      state.asyncBodyBegins()
+      return nil
+    }
+  }
+
+  func endAsyncBody(_ body: PoolBody) {
+    withState { $0.asyncBodyEnds(body) }
+    if hints.isEnding { signalEnd() }
+  }
+
+  /// `a` and `b` at once, if this is one of the pool's threads; else with `b` as ordinary work.
+  func join(_ a: () -> Void, _ b: () -> Void) {
+    if let worker = Worker.current(of: self) {
+      worker._withUnsafeGuaranteedRef { join($0, a, b) }
+    } else {
+      joinFromOutside(a, b)
+    }
+  }
+
+  private func joinFromOutside(_ a: () -> Void, _ b: () -> Void) {
+    withoutActuallyEscaping(b) { b in
+      nonisolated(unsafe) let b = b
+      let future = Future<Void> { b() }
+      submit(future, priority: .medium)
+      a()
+      // Runs it here if nobody has begun, and where the pool takes nothing.
+      future.runBody()
+      _ = future.waitUntilDone(deadline: nil)
+      if future.errorIfFailed() != nil { b() }
+    }
+  }
+}
