@@ -9,7 +9,7 @@
 ///
 /// - Complexity: O(1) per completion, however many futures there are.
 @inlinable public func asCompleted<S: Sendable>(_ futures: some Sequence<Future<S>>) -> CompletedFutures<S> {
-  CompletedFutures(handle: CompletionQueueHandle(futures.map { $0 }))
+  CompletedFutures(handle: CompletionQueueHandle(erased(futures)))
 }
 
 /// The futures in the order in which they end, for as long as `timeout` allows, counted from this call.
@@ -18,7 +18,7 @@
 @inlinable public func asCompleted<S: Sendable>(
   _ futures: some Sequence<Future<S>>, timeout: Duration
 ) -> TimedCompletedFutures<S> {
-  TimedCompletedFutures(handle: CompletionQueueHandle(futures.map { $0 }, limit: timeout))
+  TimedCompletedFutures(handle: CompletionQueueHandle(erased(futures), limit: timeout))
 }
 
 /// What ``asCompleted(_:)`` returns: a sequence for `for` and for `for await`.
@@ -32,6 +32,9 @@ public struct CompletedFutures<S: Sendable>: Sequence, AsyncSequence, Sendable {
   @usableFromInline let handle: CompletionQueueHandle
 
   @usableFromInline init(handle: CompletionQueueHandle) { self.handle = handle }
+
+  /// The queue holds nothing else, but does not know the type.
+  @inlinable static func downcast(_ future: _FutureCore) -> Future<S> { unsafeDowncast(future, to: Future<S>.self) }
 
   /// An iterator that blocks for each future.
   @available(*, noasync, message: "a plain `for` blocks its thread; write `for await`")
@@ -48,7 +51,7 @@ public struct CompletedFutures<S: Sendable>: Sequence, AsyncSequence, Sendable {
 
     /// The next future that is done, or nil after the last. Blocks this thread.
     @available(*, noasync, message: "this blocks its thread; write `for await`")
-    @inlinable public mutating func next() -> Future<S>? { (try! handle.next()).map { unsafeDowncast($0, to: Future<S>.self) } }
+    @inlinable public mutating func next() -> Future<S>? { (try! handle.next()).map(CompletedFutures<S>.downcast) }
   }
 
   /// Suspends for each future.
@@ -58,10 +61,14 @@ public struct CompletedFutures<S: Sendable>: Sequence, AsyncSequence, Sendable {
     @usableFromInline init(handle: CompletionQueueHandle) { self.handle = handle }
 
     /// The next future that is done; nil after the last, or when the Task is cancelled.
-    @inlinable public mutating func next() async -> Future<S>? { (try! await handle.next()).map { unsafeDowncast($0, to: Future<S>.self) } }
+    @inlinable public mutating func next() async -> Future<S>? {
+      (try! await handle.next()).map(CompletedFutures<S>.downcast)
+    }
 
     /// The same, for any isolation.
-    @inlinable public mutating func next(isolation actor: isolated (any Actor)?) async -> Future<S>? { (try! await handle.next()).map { unsafeDowncast($0, to: Future<S>.self) } }
+    @inlinable public mutating func next(isolation actor: isolated (any Actor)?) async -> Future<S>? {
+      (try! await handle.next()).map(CompletedFutures<S>.downcast)
+    }
   }
 }
 
@@ -96,7 +103,7 @@ public struct TimedCompletedFutures<S: Sendable>: AsyncSequence, Sendable {
     /// - Throws: ``TimeoutError`` when the time has run out.
     @available(*, noasync, message: "this blocks its thread; write `for try await`")
     @inlinable public mutating func next() throws(TimeoutError) -> Future<S>? {
-      try handle.next().map { unsafeDowncast($0, to: Future<S>.self) }
+      try handle.next().map(CompletedFutures<S>.downcast)
     }
   }
 
@@ -110,12 +117,14 @@ public struct TimedCompletedFutures<S: Sendable>: AsyncSequence, Sendable {
     ///
     /// - Throws: ``TimeoutError`` when the time has run out.
     @inlinable public mutating func next() async throws(TimeoutError) -> Future<S>? {
-      try await handle.next().map { unsafeDowncast($0, to: Future<S>.self) }
+      try await handle.next().map(CompletedFutures<S>.downcast)
     }
 
     /// The same, for any isolation.
-    @inlinable public mutating func next(isolation actor: isolated (any Actor)?) async throws(TimeoutError) -> Future<S>? {
-      try await handle.next().map { unsafeDowncast($0, to: Future<S>.self) }
+    @inlinable public mutating func next(isolation actor: isolated (any Actor)?) async throws(TimeoutError) -> Future<
+      S
+    >? {
+      try await handle.next().map(CompletedFutures<S>.downcast)
     }
   }
 }

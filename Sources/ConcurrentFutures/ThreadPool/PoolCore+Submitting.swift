@@ -2,27 +2,25 @@
 
 extension PoolCore {
   /// Queues an item; where the queue's limit says so, blocks until there is room.
-  func submitOrBlock(_ item: _PoolItem, priority: TaskPriority) {
-    if limit.isBounded, limit.whenFull == .block {
-      repeat {
-        while let signal = spaceSignal() { _ = signal.waitUntilDone(deadline: nil) }
-      } while !submit(item, priority: priority, rejecting: false)
+  func submitOrBlock(_ item: _PoolItem, _ lane: Lane) {
+    if limit.isBounded, limit.whenFull == .block, Worker.current(of: self) == nil {
+      if let signal = reservePlace() { _ = signal.waitUntilDone(deadline: nil) }
+      submit(item, lane, .reserved)
     } else {
-      submit(item, priority: priority)
+      submit(item, lane)
     }
   }
 
-  /// Suspends while a bounded queue is full, if that is what its limit says.
-  func waitForSpace() async throws {
-    if Worker.current?.core === self { return }
-    while limit.isBounded, limit.whenFull != .reject, let signal = spaceSignal() {
+  /// Suspends while a bounded queue is full. The caller then has a place, or is a worker who needs none.
+  func waitForPlace() async throws -> Admission {
+    if !limit.isBounded || Worker.current(of: self) != nil { return .always }
+    if let signal = reservePlace() {
       do { try await signal.value } catch {
-        // The room that was meant for this caller is somebody else's now.
-        signal.cancel()
-        passOnSpace(signal)
+        leaveLine(signal)
         throw error
       }
     }
+    return .reserved
   }
 
   func beginAsyncBody() -> (any Error)? {
@@ -40,10 +38,14 @@ extension PoolCore {
 
   /// `a` and `b` at once, if this is one of the pool's threads; else with `b` as ordinary work.
   func join(_ a: () -> Void, _ b: () -> Void) {
-    if let worker = Worker.current, worker.core === self {
-      join(worker, a, b)
-      return
+    if let worker = Worker.current(of: self) {
+      worker._withUnsafeGuaranteedRef { join($0, a, b) }
+    } else {
+      joinFromOutside(a, b)
     }
+  }
+
+  private func joinFromOutside(_ a: () -> Void, _ b: () -> Void) {
     withoutActuallyEscaping(b) { b in
       nonisolated(unsafe) let b = b
       let future = Future<Void> { b() }
