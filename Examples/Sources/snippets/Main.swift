@@ -1,3 +1,5 @@
+import ConcurrentFutures
+
 #if canImport(Glibc)
 import Glibc
 #elseif canImport(Musl)
@@ -12,10 +14,10 @@ enum Main {
   static func main() async throws {
     try await runProblem()
     try await runFutures()
-    runFuturesSynchronously()
+    try await ThreadPool.shared.run { runFuturesSynchronously() }
     try await runCombinators()
     try await runPools()
-    runPoolsSynchronously()
+    try await ThreadPool.shared.run { runPoolsSynchronously() }
     try await runBridges()
 
     let (blocks, complaints) = Documents.check()
