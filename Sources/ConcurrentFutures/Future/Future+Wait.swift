@@ -22,7 +22,7 @@ extension Future {
       }
       state = acquired()
     }
-    if state.bits & (FutureWord.phaseMask | FutureWord.failed) == FutureWord.finished { return storedValue }
+    if state.hasValue { return storedValue }
     throw failure(in: state)
   }
 }

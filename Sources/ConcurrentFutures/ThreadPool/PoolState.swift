@@ -56,6 +56,7 @@ struct PoolState: ~Copyable {
     self.spareLimit = spareLimit
   }
 
+  var isBroken: Bool { if case .broken = phase { true } else { false } }
   var isRunning: Bool { if case .running = phase { true } else { false } }
   /// Whether a worker could be put to work that is not, so that a push to a worker's own deque should tell.
   var wantsWork: Bool {
@@ -233,7 +234,7 @@ struct PoolState: ~Copyable {
   mutating func breakDown(_ error: BrokenExecutorError) -> (entries: [QueueEntry], idle: [Worker]) {
     if case .broken = phase { return ([], []) }
     phase = .broken(error)
-    return (queue.remove { $0.item != nil }, takeIdle())
+    return (queue.remove { _ in true }, takeIdle())
   }
 
   private mutating func takeIdle() -> [Worker] {
@@ -248,9 +249,40 @@ struct PoolState: ~Copyable {
   }
 
   mutating func asyncBodyBegins() { asyncBodies += 1 }
-  mutating func asyncBodyEnds() { asyncBodies -= 1 }
-  mutating func worker(leaves: Bool) { leaving += leaves ? 1 : -1 }
-  mutating func asyncBody(leaves: Bool) { leavingAsyncBodies += leaves ? 1 : -1 }
+
+  mutating func asyncBodyEnds(_ body: PoolBody) {
+    asyncBodies -= 1
+    if body.leaves > 0 { leavingAsyncBodies -= 1 }
+    body.hasEnded = true
+  }
+
+  // Each worker and each body counts once, however many calls of `shutdown` are nested in it or run side by side.
+
+  mutating func leaves(_ worker: Worker) {
+    worker.leaves += 1
+    if worker.leaves == 1 { leaving += 1 }
+  }
+
+  mutating func goesOn(_ worker: Worker) {
+    worker.leaves -= 1
+    if worker.leaves == 0 { leaving -= 1 }
+  }
+
+  mutating func leaves(_ body: PoolBody) {
+    body.leaves += 1
+    if body.leaves == 1 && !body.hasEnded { leavingAsyncBodies += 1 }
+  }
+
+  mutating func goesOn(_ body: PoolBody) {
+    body.leaves -= 1
+    if body.leaves == 0 && !body.hasEnded { leavingAsyncBodies -= 1 }
+  }
+
+  /// Work that was accepted before, and only changes its place.
+  mutating func takeBack(_ entry: QueueEntry) -> Wake {
+    queue.append(entry, .medium)
+    return wakeForQueue()
+  }
 
   /// Everything is done but the tasks that wait for just that.
   var isDrained: Bool {

@@ -16,6 +16,8 @@ final class Worker: BlockingHost, @unchecked Sendable {
   var isIdle = false
   /// Guarded by the pool's lock: waits for a future and could be called to work instead.
   var isCallable = false
+  /// Guarded by the pool's lock: how many calls of `shutdown` wait on this worker's stack.
+  var leaves = 0
   /// Taken by the thread that runs the loop: the one of Dispatch, or the one that came to its rescue.
   private let isTaken = Atomic(false)
   private let parkWord: UnsafeMutablePointer<UInt32>
@@ -111,7 +113,7 @@ final class Worker: BlockingHost, @unchecked Sendable {
   /// Looks for work everywhere, for a short time; then sleeps until woken.
   private func search() -> QueueEntry? {
     while true {
-      if let entry = searchOnce() { return found(entry) }
+      if let entry = core.maySpin ? spinForWork() : look() { return found(entry) }
       switch core.park(self) {
       case .goOn: continue
       case .leave: return nil
@@ -121,17 +123,21 @@ final class Worker: BlockingHost, @unchecked Sendable {
     }
   }
 
-  private func searchOnce() -> QueueEntry? {
+  private func spinForWork() -> QueueEntry? {
     var found: QueueEntry?
     _ = Spinning.until {
-      let hints = core.hints
-      if hints.isOverstaffed { return true }
-      if hints.queued > 0 { found = core.take(for: self, limit: 1) }
-      if found == nil { found = stealFromOthers() }
+      found = look()
       // A pool that ends is looked through once: what is left then is done or on its owner's way.
-      return found != nil || hints.isEnding
+      return found != nil || core.hints.isOverstaffed || core.hints.isEnding
     }
     return found
+  }
+
+  private func look() -> QueueEntry? {
+    let hints = core.hints
+    if hints.isOverstaffed { return nil }
+    if hints.queued > 0, let entry = core.take(for: self, limit: 1) { return entry }
+    return stealFromOthers()
   }
 
   private func found(_ entry: QueueEntry) -> QueueEntry {
@@ -142,14 +148,15 @@ final class Worker: BlockingHost, @unchecked Sendable {
     return entry
   }
 
-  func stealFromOthers() -> QueueEntry? {
+  @inline(__always)
+  func stealFromOthers(where isWanted: (QueueEntry) -> Bool = { _ in true }) -> QueueEntry? {
     refreshPeers()
     if peers.count < 2 { return nil }
     random = random &* 1_664_525 &+ 1_013_904_223
     let start = Int(random >> 8) % peers.count
     for offset in 0..<peers.count {
       let victim = peers[(start &+ offset) % peers.count]
-      if victim !== self, let entry = victim.deque.steal() { return entry }
+      if victim !== self, let entry = victim.deque.steal(where: isWanted) { return entry }
     }
     return nil
   }
@@ -204,10 +211,25 @@ final class Worker: BlockingHost, @unchecked Sendable {
   override func runInline(_ future: _FutureCore) {
     // Work of this pool that has not started runs right here. If it is the newest of our own it leaves the deque;
     // elsewhere the entry stays, and whoever comes to it finds that the future has been started.
-    guard future.work != nil, future.home == core.id, core.id != .none, future.acquired().phase == FutureWord.pending else { return }
+    guard future.work != nil, future.home == core.id, core.id != .none, future.acquired().phase == FutureWord.pending
+    else { return }
     let bits = UInt(bitPattern: Unmanaged.passUnretained(future).toOpaque())
     if deque.pop(QueueEntry(bits: bits)) { Unmanaged.passUnretained(future).release() }
-    core.runItem(future)
+    if !core.settle(future) { core.runItem(future) }
+  }
+
+  /// Moves what waits in the deque to the pool's queue, before a wait for the end of all work. Forks stay: they are part of
+  /// the work that waits.
+  func giveDequeBack() {
+    var forks: [QueueEntry] = []
+    var others: [QueueEntry] = []
+    while let entry = deque.pop() {
+      if entry.isFrame { forks.append(entry) } else { others.append(entry) }
+    }
+    for entry in forks.reversed() { deque.push(entry) }
+    for entry in others.reversed() {
+      if core.settlesPending { core.run(entry) } else { core.wake(core.withState { $0.takeBack(entry) }) }
+    }
   }
 
   override func willBlock() {
