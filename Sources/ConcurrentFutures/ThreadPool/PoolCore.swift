@@ -96,7 +96,7 @@ final class PoolCore: TaskExecutor, @unchecked Sendable {
     if state.active > state.maximum { bits |= 2 }
     if !state.isRunning { bits |= 4 }
     if state.wantsWork { bits |= 8 }
-    if state.searching >= CPUCount.available { bits |= 16 }
+    if state.searching > CPUCount.available { bits |= 16 }
     if bits != hintBits.load(ordering: .relaxed) { hintBits.store(bits, ordering: .relaxed) }
   }
 
@@ -228,6 +228,9 @@ final class PoolCore: TaskExecutor, @unchecked Sendable {
     if !waited { returnPlace() }
   }
 
+  /// Who waits for a place, and how many places are kept.
+  var placeCounts: (waiting: Int, kept: Int) { withState { _ in (spaceWaiters.count, reservedPlaces) } }
+
   func takeAllSpaceWaiters() -> [Future<Void>] {
     defer { spaceWaiters = [] }
     return spaceWaiters
@@ -280,7 +283,7 @@ final class PoolCore: TaskExecutor, @unchecked Sendable {
     var freed = Freed()
     var wake = PoolState.Wake.nobody
     let entry = withState { state -> QueueEntry? in
-      guard let entry = state.queue.popFirst() else { return nil }
+      guard let entry = state.queue.popFirst(mediumIsLate: worker.holdsBatch) else { return nil }
       if limit > 1 {
         var more = min(limit - 1, state.queue.count / 2)
         if more > 0 {

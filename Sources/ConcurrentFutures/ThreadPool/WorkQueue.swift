@@ -109,14 +109,16 @@ struct WorkQueue: ~Copyable {
     }
   }
 
-  mutating func popFirst() -> QueueEntry? {
+  /// - Parameter mediumIsLate: the caller has earlier entries of medium priority.
+  mutating func popFirst(mediumIsLate: Bool = false) -> QueueEntry? {
     if count == 0 { return nil }
     let onlyMedium = count == medium.count
     count &-= 1
     if onlyMedium { return medium.popFirst() }
     takes &+= 1
     if takes & 15 == 0 {
-      return background.popFirst() ?? low.popFirst() ?? medium.popFirst() ?? high.popFirst()
+      if let entry = background.popFirst() ?? low.popFirst() { return entry }
+      return mediumIsLate ? high.popFirst() ?? medium.popFirst() : medium.popFirst() ?? high.popFirst()
     }
     return high.popFirst() ?? medium.popFirst() ?? low.popFirst() ?? background.popFirst()
   }

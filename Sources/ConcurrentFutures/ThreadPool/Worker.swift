@@ -27,9 +27,14 @@ final class Worker: BlockingHost, @unchecked Sendable {
   // Used by the worker's own thread only.
   private var ticks: UInt = 0
   private var batchLimit = 1
+  /// Where in the deque the last batch from the pool's queue ends.
+  private var batchEnd = 0
   private var sinceRefill = 0
   private var lastRefill: UInt64 = 0
   private var random: UInt32
+  private var letsAccumulate = false
+  private var findsSinceTrial = 0
+  private var trialInterval = 16
   private var peers: [Worker] = []
   private var peersSeen = -1
 
@@ -85,13 +90,24 @@ final class Worker: BlockingHost, @unchecked Sendable {
     ticks &+= 1
     let hints = core.hints
     // Now and then the pool's queue goes first: work that makes new work for its own worker must not starve the others'.
-    if hints.isUrgent || ticks % 61 == 0, hints.queued > 0, let entry = core.take(for: self, limit: 1) { return entry }
+    // Not before what was taken out of that queue earlier.
+    if hints.isUrgent || (ticks % 61 == 0 && !holdsBatch), hints.queued > 0,
+      let entry = core.take(for: self, limit: 1)
+    {
+      return entry
+    }
     // In the order of submission: the oldest of our own, not the newest.
     if let entry = deque.steal() { return entry }
-    if hints.queued > 0, !hints.isOverstaffed, let entry = core.take(for: self, limit: nextBatch()) { return entry }
+    if hints.queued > 0, !hints.isOverstaffed, let entry = core.take(for: self, limit: nextBatch()) {
+      batchEnd = deque.nextPosition
+      return entry
+    }
     core.withState { $0.search() }
     return search()
   }
+
+  /// Whether the deque holds entries that came from the pool's queue.
+  var holdsBatch: Bool { deque.holds(before: batchEnd) }
 
   /// How many entries to take from the queue at once.
   ///
@@ -136,8 +152,33 @@ final class Worker: BlockingHost, @unchecked Sendable {
   private func look() -> QueueEntry? {
     let hints = core.hints
     if hints.isOverstaffed { return nil }
-    if hints.queued > 0, let entry = core.take(for: self, limit: 1) { return entry }
+    if hints.queued > 0, let entry = takeFound(hints.queued) { return entry }
     return stealFromOthers()
+  }
+
+  /// Takes what a search has found in the queue.
+  ///
+  /// A worker that is faster than the submitter would take each task by itself, and fight for the lock with the one who
+  /// brings the next. So where tasks come in quick succession it tries once whether more come in if it lets some time pass,
+  /// well below a microsecond, and as long as that is so goes on that way. Where a submitter waits for each task before it
+  /// brings the next, nothing more comes in, and the trials become rare.
+  private func takeFound(_ queued: Int) -> QueueEntry? {
+    findsSinceTrial &+= 1
+    let isTrial = !letsAccumulate && findsSinceTrial >= trialInterval
+    if isTrial || letsAccumulate {
+      var looks = 0
+      while looks < 30, core.hints.queued < 32 {
+        cf_pause()
+        looks += 1
+      }
+      let grew = core.hints.queued > queued
+      if isTrial {
+        findsSinceTrial = 0
+        trialInterval = grew ? 16 : min(trialInterval * 2, 1024)
+      }
+      letsAccumulate = grew
+    }
+    return core.take(for: self, limit: letsAccumulate ? 64 : 1)
   }
 
   private func found(_ entry: QueueEntry) -> QueueEntry {
