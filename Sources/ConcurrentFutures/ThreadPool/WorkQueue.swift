@@ -65,11 +65,12 @@ enum Lane: Int, CaseIterable {
   case background
 
   init(_ priority: TaskPriority) {
+    // The bounds are the values of TaskPriority.low, .medium and .high, whose getters cost more than the rest of this.
     switch priority.rawValue {
     case 0: self = .medium  // unspecified
-    case ..<TaskPriority.low.rawValue: self = .background
-    case ..<TaskPriority.medium.rawValue: self = .low
-    case ..<TaskPriority.high.rawValue: self = .medium
+    case ..<17: self = .background
+    case ..<21: self = .low
+    case ..<25: self = .medium
     default: self = .high
     }
   }

@@ -344,6 +344,14 @@ final class Worker: BlockingHost, @unchecked Sendable {
 
   override func didUnblock() { core.withState { $0.unblock() } }
 
+  /// The worker that runs on this thread, if it is one of this pool; not retained, for it runs the caller.
+  @inline(__always)
+  static func current(of core: PoolCore) -> Unmanaged<Worker>? {
+    guard let opaque = cf_thread().pointee.worker else { return nil }
+    let worker = Unmanaged<Worker>.fromOpaque(opaque)
+    return worker._withUnsafeGuaranteedRef { $0.core === core } ? worker : nil
+  }
+
   /// The worker that runs on this thread, if it is one of ours.
   static var current: Worker? {
     cf_thread().pointee.worker.map {
