@@ -21,6 +21,22 @@ uint64_t cf_now(void) {
 #include <sys/syscall.h>
 #include <unistd.h>
 
+// sched_getaffinity(2) fails with EINVAL while the kernel's mask is larger than ours.
+int cf_affinity_count(void) {
+  for (int processors = 1024; processors <= 1 << 16; processors *= 2) {
+    cpu_set_t *set = CPU_ALLOC(processors);
+    if (set == NULL) return 0;
+    const size_t size = CPU_ALLOC_SIZE(processors);
+    const int result = sched_getaffinity(0, size, set);
+    const int count = result == 0 ? CPU_COUNT_S(size, set) : 0;
+    CPU_FREE(set);
+    if (result == 0 || errno != EINVAL) return count;
+  }
+  return 0;
+}
+
+bool cf_is_main_thread(void) { return syscall(SYS_gettid) == getpid(); }
+
 // futex(2): FUTEX_WAIT takes a relative time-out of the monotonic clock. PRIVATE: no word here is shared between processes.
 void cf_wait(uint32_t *address, uint32_t expected, int64_t nanoseconds) {
   struct timespec limit = {.tv_sec = nanoseconds / 1000000000, .tv_nsec = nanoseconds % 1000000000};
@@ -34,6 +50,10 @@ void cf_wake(uint32_t *address, bool all) {
 #elif defined(__APPLE__)
 
 #include <os/os_sync_wait_on_address.h>
+#include <pthread.h>
+
+int cf_affinity_count(void) { return 0; }
+bool cf_is_main_thread(void) { return pthread_main_np() != 0; }
 
 void cf_wait(uint32_t *address, uint32_t expected, int64_t nanoseconds) {
   if (nanoseconds < 0) {

@@ -44,6 +44,11 @@ static inline void cf_pause(void) {
 #endif
 }
 
+/// Processors that the process may run on by its affinity mask; 0 if that cannot be told.
+int cf_affinity_count(void);
+/// Whether this is the thread that runs the program's `main`.
+bool cf_is_main_thread(void);
+
 /// Nanoseconds of the monotonic clock.
 uint64_t cf_now(void);
 

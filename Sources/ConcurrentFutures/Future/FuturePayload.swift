@@ -1,0 +1,102 @@
+/// The raw memory inside a future that holds its body, its value or its error, one after the other.
+///
+/// An enum would say the same more safely, and cost more than all the rest: a generic class runs the same unspecialised
+/// `deinit` for all its types, which finds out at run time, through metadata look-ups, what an enum with a generic payload
+/// holds. Here the state word says what the memory holds, and only values that need it are ever destroyed.
+///
+/// | state | memory |
+/// |---|---|
+/// | pending, with `work` | the body, `() throws -> Success` |
+/// | pending without `work`, running, cancelled | nothing |
+/// | finished | the value, or a pointer to it where it is larger than the memory |
+/// | finished, `failed` | the error |
+@usableFromInline typealias FuturePayload = (UInt, UInt)
+
+extension Future {
+  @usableFromInline typealias Body = @Sendable () throws -> Success
+
+  @inlinable static var valueFitsInline: Bool {
+    MemoryLayout<Success>.size <= MemoryLayout<FuturePayload>.size
+      && MemoryLayout<Success>.alignment <= MemoryLayout<FuturePayload>.alignment
+  }
+
+  @inlinable @inline(__always)
+  func withPayload<R>(_ use: (UnsafeMutableRawPointer) -> R) -> R {
+    withUnsafeMutablePointer(to: &payload) { use(UnsafeMutableRawPointer($0)) }
+  }
+
+  @inlinable @inline(__always)
+  func storeBody(_ body: @escaping Body) {
+    withPayload { _ = $0.initializeMemory(as: Body.self, repeating: body, count: 1) }
+  }
+
+  @inlinable @inline(__always)
+  func takeBody() -> Body {
+    withPayload { $0.assumingMemoryBound(to: Body.self).move() }
+  }
+
+  @inlinable @inline(__always)
+  func storeValue(_ value: consuming Success) {
+    if Self.valueFitsInline {
+      withPayload { _ = $0.initializeMemory(as: Success.self, repeating: value, count: 1) }
+    } else {
+      let box = UnsafeMutablePointer<Success>.allocate(capacity: 1)
+      box.initialize(to: value)
+      withPayload { $0.storeBytes(of: UInt(bitPattern: box), as: UInt.self) }
+    }
+  }
+
+  @inlinable @inline(__always)
+  func storeError(_ error: any Error) {
+    withPayload { _ = $0.initializeMemory(as: (any Error).self, repeating: error, count: 1) }
+  }
+
+  /// The value of a future that is finished and did not fail.
+  @inlinable @inline(__always)
+  var storedValue: Success {
+    if Self.valueFitsInline {
+      return withPayload { $0.assumingMemoryBound(to: Success.self).pointee }
+    }
+    return withPayload { UnsafeMutablePointer<Success>(bitPattern: $0.load(as: UInt.self))!.pointee }
+  }
+
+  @inlinable @inline(__always)
+  var storedError: any Error {
+    withPayload { $0.assumingMemoryBound(to: (any Error).self).pointee }
+  }
+
+  /// Whether the payload can be forgotten without destroying anything.
+  func payloadIsTrivial(in state: FutureWord) -> Bool {
+    switch state.phase {
+    case FutureWord.finished: !state.isFailed && Self.valueFitsInline && _isPOD(Success.self)
+    case FutureWord.pending: work == nil
+    default: true
+    }
+  }
+
+  /// What the memory held, moved out so that it can be released where that is safe.
+  enum Contents {
+    case nothing
+    case body(Body)
+    case value(Success)
+    case error(any Error)
+  }
+
+  /// Moves out what the memory holds. Nobody else may reach it: under the lock, or in `deinit`.
+  func takeContents(in state: FutureWord) -> Contents {
+    switch state.phase {
+    case FutureWord.finished where state.isFailed:
+      return .error(withPayload { $0.assumingMemoryBound(to: (any Error).self).move() })
+    case FutureWord.finished where Self.valueFitsInline:
+      return .value(withPayload { $0.assumingMemoryBound(to: Success.self).move() })
+    case FutureWord.finished:
+      let box = withPayload { UnsafeMutablePointer<Success>(bitPattern: $0.load(as: UInt.self))! }
+      defer { box.deallocate() }
+      return .value(box.move())
+    case FutureWord.pending where work != nil:
+      return .body(takeBody())
+    default:
+      return .nothing
+    }
+  }
+}

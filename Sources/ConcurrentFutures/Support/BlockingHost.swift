@@ -1,0 +1,12 @@
+/// What a thread of one of our pools does when code on it blocks in ``Future/wait(timeout:)``.
+///
+/// A pool's worker is one; the thread's state points to it. Futures know no more of pools than this.
+@usableFromInline
+class BlockingHost: @unchecked Sendable {
+  /// The thread wants `future` done. The host may run it, if it is work that waits in the host's own pool.
+  func runInline(_ future: _FutureCore) {}
+  /// The thread is going to block: somebody else should take its place.
+  func willBlock() {}
+  /// The thread goes on.
+  func didUnblock() {}
+}
