@@ -7,6 +7,7 @@
 #if CP_HAS_PROCESSES
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
@@ -215,6 +216,47 @@ ssize_t cp_receive(int socket, void *bytes, size_t count, int *descriptors, int 
     }
   }
   return received;
+}
+
+void cp_close(int descriptor) {
+  if (descriptor >= 0) {
+    close(descriptor);
+  }
+}
+void cp_close_on_exec(int descriptor) { fcntl(descriptor, F_SETFD, FD_CLOEXEC); }
+void cp_end_sending(int socket) { shutdown(socket, SHUT_WR); }
+bool cp_would_block(void) { return errno == EAGAIN || errno == EWOULDBLOCK; }
+void cp_make_nonblocking(int descriptor) { fcntl(descriptor, F_SETFL, fcntl(descriptor, F_GETFL) | O_NONBLOCK); }
+
+bool cp_is_writable(int descriptor) {
+  struct pollfd watched = {.fd = descriptor, .events = POLLOUT};
+  return poll(&watched, 1, 0) == 1;
+}
+
+int cp_poll(struct pollfd *descriptors, size_t count, int64_t nanoseconds) {
+#if defined(__linux__)
+  struct timespec limit = {.tv_sec = nanoseconds / 1000000000, .tv_nsec = nanoseconds % 1000000000};
+  return ppoll(descriptors, count, nanoseconds < 0 ? NULL : &limit, NULL);
+#else
+  int64_t milliseconds = nanoseconds < 0 ? -1 : (nanoseconds + 999999) / 1000000;
+  return poll(descriptors, (nfds_t)count, milliseconds > 1000000 ? 1000000 : (int)milliseconds);
+#endif
+}
+
+ssize_t cp_read(int descriptor, void *bytes, size_t count) {
+  ssize_t result;
+  do {
+    result = read(descriptor, bytes, count);
+  } while (result < 0 && errno == EINTR);
+  return result;
+}
+
+ssize_t cp_write(int descriptor, const void *bytes, size_t count) {
+  ssize_t result;
+  do {
+    result = write(descriptor, bytes, count);
+  } while (result < 0 && errno == EINTR);
+  return result;
 }
 
 bool cp_peer_is_parent(int socket) {

@@ -102,6 +102,19 @@ int cp_watch(int descriptor, int wake) {
   }
 }
 
+void cp_kill_group(void) {
+  // A worker leads a group of its own; never anybody else's.
+  if (getpgrp() == getpid()) {
+    kill(0, SIGKILL);
+  }
+  kill(getpid(), SIGKILL);
+}
+
+int cp_signal_group(pid_t pid, int number) {
+  // The child makes itself the leader of its group before it executes anything.
+  return pid > 1 && (kill(-pid, number) == 0 || kill(pid, number) == 0) ? 0 : errno;
+}
+
 void cp_flush(void) {
   fflush(stdout);
   fflush(stderr);

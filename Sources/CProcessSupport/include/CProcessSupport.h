@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <poll.h>
 #include <sys/types.h>
 
 /// The environment variable that marks a re-executed copy as a worker; gone before any code of the user runs.
@@ -32,6 +33,11 @@ bool cp_is_in_image(const void *_Nonnull address);
 const char *_Nullable cp_executable_path(void);
 /// Four words that tell this build of the program from another (device, inode, size, time of modification).
 bool cp_executable_identity(const char *_Nonnull path, uint64_t *_Nonnull words);
+
+/// The image's table of Swift's nominal types (relative pointers to their descriptors), and its length.
+const int32_t *_Nullable cp_type_records(size_t *_Nonnull count);
+/// Calls the access function of a type descriptor that is not generic.
+const void *_Nullable cp_type_metadata(const void *_Nonnull access_function);
 
 // MARK: processes
 
@@ -83,6 +89,20 @@ ssize_t cp_send(int socket, const void *_Nonnull bytes, size_t count, const int 
 /// Receives bytes and up to 16 descriptors, closed on exec. Like recv(2); `descriptor_count` is both in and out.
 ssize_t cp_receive(int socket, void *_Nonnull bytes, size_t count, int *_Nonnull descriptors, int *_Nonnull descriptor_count,
                    bool wait);
+void cp_close(int descriptor);
+void cp_close_on_exec(int descriptor);
+/// Ends the sending direction: the other side reads an end of file.
+void cp_end_sending(int socket);
+/// Whether the last error of this thread was that a call would have had to wait.
+bool cp_would_block(void);
+/// Whether one of 0, 1 and 2 can be written to without waiting.
+bool cp_is_writable(int descriptor);
+/// Waits for events on descriptors, as poll(2), at most `nanoseconds` (negative: without limit).
+int cp_poll(struct pollfd *_Nonnull descriptors, size_t count, int64_t nanoseconds);
+/// As read(2), write(2), going on after signals.
+ssize_t cp_read(int descriptor, void *_Nonnull bytes, size_t count);
+ssize_t cp_write(int descriptor, const void *_Nonnull bytes, size_t count);
+void cp_make_nonblocking(int descriptor);
 /// Whether the other end of this socket was made by the parent of this process.
 bool cp_peer_is_parent(int socket);
 
@@ -93,9 +113,13 @@ bool cp_peer_is_parent(int socket);
 void cp_worker_signals(uint32_t *_Nonnull requested, uint32_t *_Nonnull flag, int wake);
 /// Starts a detached thread. Returns 0 or an errno.
 int cp_start_thread(void (*_Nonnull body)(void *_Nullable), void *_Nullable context, const char *_Nonnull name);
+/// Kills the calling process and its process group.
+void cp_kill_group(void);
+/// Signals a worker's process group; 0 or an errno.
+int cp_signal_group(pid_t pid, int number);
 /// The calling thread, to tell it from others.
 uintptr_t cp_thread_identity(void);
-/// Waits for a worker's word: sleeps until `descriptor` hangs up (returns 1) or `wake` is readable (returns 0).
+/// Sleeps until `descriptor` hangs up (returns 1) or `wake` is readable (returns 0).
 int cp_watch(int descriptor, int wake);
 /// Flushes the standard output and error of C, which Swift's `print` uses.
 void cp_flush(void);

@@ -85,21 +85,37 @@ struct RingControl: @unchecked Sendable {
 
 /// One word for each task that is in flight to a worker: who may have it.
 ///
-/// The parent offers a task; the worker claims it just before it starts it; the parent revokes it when it is cancelled or
-/// wanted elsewhere. Claiming and revoking are compare-and-swaps from `offered`, so exactly one of them wins: a revoked task never starts,
-/// and a started one is known to have started even when its worker dies in the next instruction.
+/// ```
+/// offered -> started -> finished        the worker's steps
+/// offered -> revoked                    the parent's: cancelled, or wanted elsewhere
+/// started -> stopping                   the parent's: the worker is to end
+/// ```
+/// Every step is a compare-and-swap, so exactly one of two that race wins: a revoked task never starts; a started one is
+/// known to have started even when its worker dies in the next instruction; and a worker that is being stopped runs nothing
+/// after the task that it is stopped for.
 struct ClaimTable: @unchecked Sendable {
   static let count = 256
   private static let offered: UInt32 = 1
   private static let started: UInt32 = 2
-  private static let revoked: UInt32 = 3
+  private static let finished: UInt32 = 3
+  private static let revoked: UInt32 = 4
+  private static let stopping: UInt32 = 5
+
+  enum TakenBack { case revoked, stopping, finished }
 
   let words: UnsafeMutablePointer<UInt32>
 
+  // The parent's.
   func offer(_ slot: Int) { cp_store32(words + slot, Self.offered) }
-  /// In the worker; false: do not run it.
-  func claim(_ slot: Int) -> Bool { cp_exchange_if32(words + slot, Self.offered, Self.started) }
-  /// In the parent; false: it has started.
   func revoke(_ slot: Int) -> Bool { cp_exchange_if32(words + slot, Self.offered, Self.revoked) }
-  func hasStarted(_ slot: Int) -> Bool { cp_load32(words + slot) == Self.started }
+  func takeBack(_ slot: Int) -> TakenBack {
+    if revoke(slot) { return .revoked }
+    return cp_exchange_if32(words + slot, Self.started, Self.stopping) ? .stopping : .finished
+  }
+  func hasStarted(_ slot: Int) -> Bool { cp_load32(words + slot) != Self.offered }
+
+  // The worker's.
+  func claim(_ slot: Int) -> Bool { cp_exchange_if32(words + slot, Self.offered, Self.started) }
+  /// False: the worker is being stopped.
+  func finish(_ slot: Int) -> Bool { cp_exchange_if32(words + slot, Self.started, Self.finished) }
 }

@@ -1,7 +1,7 @@
 /// What stands before each payload. The identity of the task is here, outside the payload, so that a payload that cannot be
-/// decoded is the failure of a task that is known.
+/// decoded is the failure of a task that is known. Both sides run on one machine, so numbers are in its byte order.
 struct FrameHeader {
-  static let size = 24
+  static let size = 32
 
   enum Kind: UInt8 {
     // To the worker.
@@ -9,6 +9,8 @@ struct FrameHeader {
     case configure = 1
     /// A function's reference, which later frames name by its number.
     case define = 2
+    /// Run this function before anything else; the worker is ready when it has returned.
+    case initialize = 5
     /// Run a function on this payload.
     case run = 3
     /// The memory object with this number (in `task`) is not used any more.
@@ -44,18 +46,19 @@ struct FrameHeader {
   var function: UInt32 = 0
   /// Descriptors that belong to the payload.
   var descriptors = 0
+  /// Blocks of elements behind the message in the payload; their sizes are in the prefix.
+  var segments = 0
+  /// Bytes of the payload in front of the message.
+  var prefix = 0
   /// In answers: how long the task ran, in nanoseconds, at most 4 s.
   var nanoseconds: UInt32 = 0
 
-  init(_ kind: Kind, length: Int = 0, slot: Int = 0, task: UInt64 = 0, function: UInt32 = 0, descriptors: Int = 0,
-    nanoseconds: UInt32 = 0
-  ) {
+  init(_ kind: Kind, slot: Int = 0, task: UInt64 = 0, function: UInt32 = 0, nanoseconds: UInt32 = 0) {
     self.kind = kind
-    self.length = length
+    self.length = 0
     self.slot = slot
     self.task = task
     self.function = function
-    self.descriptors = descriptors
     self.nanoseconds = nanoseconds
   }
 
@@ -63,24 +66,28 @@ struct FrameHeader {
   var paddedSize: Int { Self.size + (length + 7) & ~7 }
 
   @inline(__always) func store(to target: UnsafeMutableRawPointer) {
-    target.storeBytes(of: UInt32(truncatingIfNeeded: length).littleEndian, as: UInt32.self)
+    target.storeBytes(of: UInt32(truncatingIfNeeded: length), as: UInt32.self)
     target.storeBytes(of: kind.rawValue, toByteOffset: 4, as: UInt8.self)
     target.storeBytes(of: UInt8(truncatingIfNeeded: descriptors), toByteOffset: 5, as: UInt8.self)
-    target.storeBytes(of: UInt16(truncatingIfNeeded: slot).littleEndian, toByteOffset: 6, as: UInt16.self)
-    target.storeBytes(of: task.littleEndian, toByteOffset: 8, as: UInt64.self)
-    target.storeBytes(of: function.littleEndian, toByteOffset: 16, as: UInt32.self)
-    target.storeBytes(of: nanoseconds.littleEndian, toByteOffset: 20, as: UInt32.self)
+    target.storeBytes(of: UInt16(truncatingIfNeeded: slot), toByteOffset: 6, as: UInt16.self)
+    target.storeBytes(of: task, toByteOffset: 8, as: UInt64.self)
+    target.storeBytes(of: function, toByteOffset: 16, as: UInt32.self)
+    target.storeBytes(of: nanoseconds, toByteOffset: 20, as: UInt32.self)
+    target.storeBytes(of: UInt32(truncatingIfNeeded: segments), toByteOffset: 24, as: UInt32.self)
+    target.storeBytes(of: UInt32(truncatingIfNeeded: prefix), toByteOffset: 28, as: UInt32.self)
   }
 
   /// Reads each field once, as the other side may write while this side reads; nil for a kind that does not exist.
   @inline(__always) init?(from source: UnsafeRawPointer) {
     guard let kind = Kind(rawValue: source.load(fromByteOffset: 4, as: UInt8.self)) else { return nil }
     self.kind = kind
-    length = Int(UInt32(littleEndian: source.load(as: UInt32.self)))
+    length = Int(source.load(as: UInt32.self))
     descriptors = Int(source.load(fromByteOffset: 5, as: UInt8.self))
-    slot = Int(UInt16(littleEndian: source.load(fromByteOffset: 6, as: UInt16.self)))
-    task = UInt64(littleEndian: source.load(fromByteOffset: 8, as: UInt64.self))
-    function = UInt32(littleEndian: source.load(fromByteOffset: 16, as: UInt32.self))
-    nanoseconds = UInt32(littleEndian: source.load(fromByteOffset: 20, as: UInt32.self))
+    slot = Int(source.load(fromByteOffset: 6, as: UInt16.self))
+    task = source.load(fromByteOffset: 8, as: UInt64.self)
+    function = source.load(fromByteOffset: 16, as: UInt32.self)
+    nanoseconds = source.load(fromByteOffset: 20, as: UInt32.self)
+    segments = Int(source.load(fromByteOffset: 24, as: UInt32.self))
+    prefix = Int(source.load(fromByteOffset: 28, as: UInt32.self))
   }
 }

@@ -1,5 +1,13 @@
 import CProcessSupport
 
+#if canImport(Glibc)
+import Glibc
+#elseif canImport(Musl)
+import Musl
+#elseif canImport(Darwin)
+import Darwin
+#endif
+
 /// The other side broke the protocol: positions that cannot be, frames that do not exist.
 struct ChannelViolation: Error {
   let what: String
@@ -13,6 +21,8 @@ struct RingWriter {
   let control: RingControl
   private var head: UInt64 = 0
   private var tail: UInt64 = 0
+  /// The consumer slept and was taken on to be woken: its doorbell is to be rung.
+  var pendingDoorbell = false
 
   init(bytes: UnsafeMutableRawPointer, control: RingControl) {
     self.bytes = bytes

@@ -1,0 +1,93 @@
+/// One submitted task on the parent's side: its encoded argument, which is kept until the answer comes, and its future.
+class ProcessWork: FutureProducer, @unchecked Sendable {
+  let function: FunctionDefinition
+  let message: EncodedMessage?
+  /// In nanoseconds; counted from the start of its execution.
+  let timeout: UInt64?
+  let pool: ProcessPoolCore
+  // Written under the scheduler's lock.
+  var id = TaskID(index: .max, generation: .max)
+  var attempts = 0
+
+  init(_ function: FunctionDefinition, _ message: EncodedMessage?, timeout: Duration?, pool: ProcessPoolCore) {
+    self.function = function
+    self.message = message
+    self.timeout = timeout?.clampedNanoseconds
+    self.pool = pool
+  }
+
+  override func futureWasCancelled() { pool.cancelled(self) }
+
+  /// The worker says that it has started. False: the future is cancelled.
+  func setRunning() -> Bool { preconditionFailure("abstract") }
+  func finish(_ answer: ReceivedFrame) { preconditionFailure("abstract") }
+  @discardableResult func fail(_ error: any Error) -> Bool { preconditionFailure("abstract") }
+  func cancelFuture() { preconditionFailure("abstract") }
+}
+
+final class TypedProcessWork<Output: Decodable & Sendable>: ProcessWork, @unchecked Sendable {
+  /// Kept while the future is not done: the future may have no other owner.
+  private var future: Future<Output>?
+
+  func makeFuture() -> Future<Output> {
+    let made = Future<Output>(producer: self, cancellableWhileRunning: true)
+    future = made
+    return made
+  }
+
+  override func futureWasCancelled() {
+    super.futureWasCancelled()
+  }
+
+  override func setRunning() -> Bool { (try? future?.setRunningOrNotifyCancel()) ?? true }
+
+  override func finish(_ answer: ReceivedFrame) { end(answer.result(as: Output.self)) }
+  override func fail(_ error: any Error) -> Bool { end(.failure(error)) }
+  override func cancelFuture() { future?.cancel() }
+
+  @discardableResult
+  private func end(_ result: Result<Output, any Error>) -> Bool {
+    let completed = future?.complete(with: result) ?? false
+    future = nil
+    return completed
+  }
+}
+
+/// An answer of a worker, copied out of the shared memory.
+final class ReceivedFrame {
+  let header: FrameHeader
+  private let buffer: GrowingBuffer
+  private let descriptors: [Int32]
+
+  init(_ header: FrameHeader, _ buffer: GrowingBuffer, descriptors: [Int32]) {
+    self.header = header
+    self.buffer = buffer
+    self.descriptors = descriptors
+  }
+
+  /// What the answer means. Everything in it may come from a hostile process.
+  func result<Output: Decodable>(as type: Output.Type) -> Result<Output, any Error> {
+    guard let payload = IncomingPayload(header, buffer.bytes, descriptors: descriptors) else {
+      return .failure(TaskEncodingError(.result, "the worker's answer is damaged"))
+    }
+    let coder = PayloadCoder.shared
+    switch header.kind {
+    case .returned:
+      do { return .success(try coder.decode(Output.self, from: payload)) } catch {
+        return .failure(TaskEncodingError(.result, "it cannot be decoded: \(describe(error))", underlyingError: error))
+      }
+    case .threw:
+      guard let type = TravellingError.errorType(payload.prefix) else {
+        return .failure(RemoteError(typeName: "unknown", message: "an error of a type that is not known here"))
+      }
+      do { return .failure(try coder.decode(type, from: payload)) } catch {
+        return .failure(RemoteError(typeName: "\(type)", message: "an error that cannot be decoded: \(describe(error))"))
+      }
+    case .threwRemote:
+      return .failure(RemoteDescription(payload.prefix)?.error ?? RemoteError(typeName: "unknown", message: "unknown"))
+    default:
+      let refusal = Refusal(payload.prefix) ?? Refusal(.result, "the worker's answer is damaged")
+      return .failure(TaskEncodingError(refusal.subject, "in the worker: \(refusal.reason)"))
+    }
+  }
+}
