@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <pthread.h>
 #include <time.h>
 
 __thread cf_thread_state cf_this_thread;
@@ -13,6 +14,18 @@ uint64_t cf_now(void) {
   struct timespec now;
   clock_gettime(CLOCK_MONOTONIC, &now);
   return (uint64_t)now.tv_sec * 1000000000ull + (uint64_t)now.tv_nsec;
+}
+
+void cf_set_thread_name(const char *name) {
+#if defined(__APPLE__)
+  pthread_setname_np(name);
+#else
+  pthread_setname_np(pthread_self(), name);
+#endif
+}
+
+void cf_get_thread_name(char *name, int size) {
+  if (pthread_getname_np(pthread_self(), name, (size_t)size) != 0) name[0] = 0;
 }
 
 #if defined(__linux__)
@@ -50,7 +63,6 @@ void cf_wake(uint32_t *address, bool all) {
 #elif defined(__APPLE__)
 
 #include <os/os_sync_wait_on_address.h>
-#include <pthread.h>
 
 int cf_affinity_count(void) { return 0; }
 bool cf_is_main_thread(void) { return pthread_main_np() != 0; }

@@ -49,6 +49,11 @@ int cf_affinity_count(void);
 /// Whether this is the thread that runs the program's `main`.
 bool cf_is_main_thread(void);
 
+/// Names the calling thread, in at most 15 bytes on Linux.
+void cf_set_thread_name(const char *_Nonnull name);
+/// The calling thread's name, cut to `size` bytes with its terminating zero.
+void cf_get_thread_name(char *_Nonnull name, int size);
+
 /// Nanoseconds of the monotonic clock.
 uint64_t cf_now(void);
 

@@ -43,17 +43,17 @@ extension Future {
   /// `InvalidStateError`, which names the state, and changes nothing. O(1) and the callbacks.
   @inlinable public func setResult(_ value: Success) throws(InvalidStateError) {
     var state = lock()
-    switch state.finish() {
-    case .lost:
+    let hasProducer = state.hasProducer
+    let action = state.finish()
+    if action == .lost {
       unlock(state)
       throw InvalidStateError(state: state.state, operation: "setResult")
-    case .store:
-      storeValue(value)
-      finishWithoutDelivery(state)
-    case .storeAndDeliver:
-      storeValue(value)
-      finishAndDeliver(state)
     }
+    let producer = hasProducer ? takeProducer() : nil
+    storeValue(value)
+    unlock(state)
+    _ = consume producer
+    if action == .storeAndDeliver { deliver() }
   }
 
   /// Finishes the future with an error.
@@ -71,11 +71,13 @@ extension Future {
   @inlinable @discardableResult
   public func complete(with result: Result<Success, any Error>) -> Bool {
     var state = lock()
+    let hasProducer = state.hasProducer
     let action = state.finish()
     if action == .lost {
       unlock(state)
       return false
     }
+    let producer = hasProducer ? takeProducer() : nil
     switch result {
     case .success(let value):
       storeValue(value)
@@ -83,24 +85,10 @@ extension Future {
       storeError(error)
       state.bits |= FutureWord.failed
     }
-    if action == .store { finishWithoutDelivery(state) } else { finishAndDeliver(state) }
+    unlock(state)
+    _ = consume producer
+    if action == .storeAndDeliver { deliver() }
     return true
-  }
-
-  /// Gives the lock back with the result in place.
-  @inlinable @inline(__always)
-  func finishWithoutDelivery(_ state: FutureWord) {
-    let hasExtras = extras != nil
-    unlock(state)
-    if hasExtras { dropProducer() }
-  }
-
-  @inlinable @inline(__always)
-  func finishAndDeliver(_ state: FutureWord) {
-    let hasExtras = extras != nil
-    unlock(state)
-    if hasExtras { dropProducer() }
-    deliver()
   }
 
   /// Marks the future as running, before the work of a hand-made executor starts.
@@ -138,17 +126,15 @@ extension Future {
       unlock(state)
       return false
     case .request(let first):
-      let producer = extras?.producer
+      let producer = state.hasProducer ? peekProducer() : nil
       unlock(state)
       if first { producer?.cancellationWasRequested() }
       return false
     case .drop, .dropAndDeliver:
       let contents = takeContents(in: before)
-      let producer = extras?.producer
-      extras?.producer = nil
       unlock(state)
+      if case .producer(let producer) = contents { producer.futureWasCancelled() }
       _ = consume contents
-      producer?.futureWasCancelled()
       if action == .dropAndDeliver { deliver() }
       return true
     }

@@ -53,8 +53,8 @@ public final class Future<Success: Sendable>: _FutureCore, @unchecked Sendable {
 
   /// A future whose maker hears of its cancellation.
   convenience init(producer: FutureProducer, cancellableWhileRunning: Bool = false) {
-    self.init(word: FutureWord(bits: cancellableWhileRunning ? FutureWord.stoppable : 0))
-    extrasWhileLocked().producer = producer
+    self.init(word: FutureWord(bits: FutureWord.produced | (cancellableWhileRunning ? FutureWord.stoppable : 0)))
+    storeProducer(producer)
   }
 
   deinit {

@@ -127,15 +127,3 @@ extension _FutureCore {
     if !acquired().isObserved { step { $0.bits |= FutureWord.observed } }
   }
 }
-
-extension _FutureCore {
-  /// The future is done: its producer is not needed any more. Out of line, since few futures have one.
-  @usableFromInline @inline(never)
-  final func dropProducer() {
-    let state = lock()
-    let producer = extras?.producer
-    extras?.producer = nil
-    unlock(state)
-    _ = producer
-  }
-}

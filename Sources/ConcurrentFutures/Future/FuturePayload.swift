@@ -6,8 +6,9 @@
 ///
 /// | state | memory |
 /// |---|---|
+/// | pending or running, `produced` | the producer |
 /// | pending, with `work` | the body, `() throws -> Success` |
-/// | pending without `work`, running, cancelled | nothing |
+/// | otherwise pending or running; cancelled | nothing |
 /// | finished | the value, or a pointer to it where it is larger than the memory |
 /// | finished, `failed` | the error |
 @usableFromInline typealias FuturePayload = (UInt, UInt)
@@ -33,6 +34,18 @@ extension Future {
   @inlinable @inline(__always)
   func takeBody() -> Body {
     withPayload { $0.assumingMemoryBound(to: Body.self).move() }
+  }
+
+  func storeProducer(_ producer: FutureProducer) {
+    withPayload { _ = $0.initializeMemory(as: FutureProducer.self, repeating: producer, count: 1) }
+  }
+
+  func peekProducer() -> FutureProducer {
+    withPayload { $0.assumingMemoryBound(to: FutureProducer.self).pointee }
+  }
+
+  @usableFromInline func takeProducer() -> FutureProducer {
+    withPayload { $0.assumingMemoryBound(to: FutureProducer.self).move() }
   }
 
   @inlinable @inline(__always)
@@ -69,8 +82,8 @@ extension Future {
   func payloadIsTrivial(in state: FutureWord) -> Bool {
     switch state.phase {
     case FutureWord.finished: !state.isFailed && Self.valueFitsInline && _isPOD(Success.self)
-    case FutureWord.pending: work == nil
-    default: true
+    case FutureWord.pending: work == nil && !state.hasProducer
+    default: !state.hasProducer
     }
   }
 
@@ -78,12 +91,14 @@ extension Future {
   enum Contents {
     case nothing
     case body(Body)
+    case producer(FutureProducer)
     case value(Success)
     case error(any Error)
   }
 
   /// Moves out what the memory holds. Nobody else may reach it: under the lock, or in `deinit`.
   func takeContents(in state: FutureWord) -> Contents {
+    if state.hasProducer { return .producer(takeProducer()) }
     switch state.phase {
     case FutureWord.finished where state.isFailed:
       return .error(withPayload { $0.assumingMemoryBound(to: (any Error).self).move() })

@@ -40,6 +40,9 @@ struct FutureWord: Equatable, Sendable {
   /// With `finished`: the payload is an error.
   @usableFromInline static let failed: UInt32 = 1 << 9
 
+  /// Not done: the payload holds a producer.
+  @usableFromInline static let produced: UInt32 = 1 << 10
+
   @inlinable var phase: UInt32 { bits & Self.phaseMask }
   @inlinable var isDone: Bool { bits & Self.doneBit != 0 }
   @inlinable var isLocked: Bool { bits & Self.locked != 0 }
@@ -48,6 +51,7 @@ struct FutureWord: Equatable, Sendable {
   @inlinable var isDelivering: Bool { bits & Self.delivering != 0 }
   @inlinable var isCancelRequested: Bool { bits & Self.cancelRequested != 0 }
   @inlinable var isFailed: Bool { bits & Self.failed != 0 }
+  @inlinable var hasProducer: Bool { bits & Self.produced != 0 }
   @inlinable var isObserved: Bool { bits & Self.observed != 0 }
 
   @inlinable var state: FutureState {
@@ -164,7 +168,7 @@ struct FutureWord: Equatable, Sendable {
   /// Whether there is something to deliver.
   @inlinable mutating func end(as phase: UInt32) -> Bool {
     let deliver = bits & (Self.slotFull | Self.listed) != 0
-    bits = (bits & ~Self.phaseMask) | phase | (deliver ? Self.delivering : 0)
+    bits = (bits & ~(Self.phaseMask | Self.produced)) | phase | (deliver ? Self.delivering : 0)
     return deliver
   }
 }

@@ -54,7 +54,7 @@ final class ObserverRegistration: Registration, @unchecked Sendable {
   @usableFromInline override func deliver(_ future: FutureCore) { observer.futureDone(future, index: index) }
 }
 
-/// What few futures need: registrations beyond the first, and a producer that wants to hear of cancellation.
+/// What few futures need: registrations beyond the first.
 ///
 /// The future's lock guards all of it.
 @usableFromInline
@@ -63,8 +63,6 @@ final class FutureExtras: @unchecked Sendable {
   var waiters = RegistrationList()
   /// Callbacks and links to other futures, in the order of registration.
   var callbacks = RegistrationList()
-  /// Told when the future is cancelled; dropped when it is done.
-  var producer: FutureProducer?
 
   init() {}
 
@@ -122,6 +120,7 @@ class FutureProducer: @unchecked Sendable {
   @usableFromInline init() {}
 
   /// The future was cancelled. Called at most once, under no lock, in the cancelling thread, before the callbacks.
+  /// The future drops its producer when it is done.
   @usableFromInline func futureWasCancelled() {}
 
   /// The future is running and was asked to stop. Called at most once, under no lock, in the asking thread.
