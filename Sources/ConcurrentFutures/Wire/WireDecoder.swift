@@ -1,0 +1,306 @@
+/// Decodes the messages that `WireEncoder` makes, from bytes that may be damaged or hostile.
+///
+/// One decoder serves one message at a time, on one thread at a time; using it again is cheaper than making another.
+/// Whatever the bytes are, decoding returns a value or throws.
+final class WireDecoder {
+  /// Reached through a pointer for the same reason and by the same rule as the encoder's state.
+  let state: UnsafeMutablePointer<DecoderState>
+  private(set) var attachments: ReceivedAttachments?
+  private var isBusy = false
+
+  init(limits: WireLimits = .standard) {
+    state = .allocate(capacity: 1)
+    state.initialize(to: DecoderState(limits: limits))
+  }
+
+  deinit {
+    state.deinitialize(count: 1)
+    state.deallocate()
+  }
+
+  /// Decodes the value of a message.
+  ///
+  /// `bytes` must not change meanwhile, so they must be private memory. The segments may lie in shared memory: their
+  /// contents are copied once, and any bits are valid in them. Descriptors that the value does not take stay in
+  /// `attachments`. Throws `DecodingError`, or what the value's `init(from:)` throws.
+  func decode<T: Decodable>(
+    _ type: T.Type, from bytes: UnsafeRawBufferPointer, segments: [UnsafeRawBufferPointer] = [],
+    attachments: ReceivedAttachments? = nil
+  ) throws -> T {
+    // A value's `init(from:)` may itself decode a message, on this thread and with this decoder.
+    guard !isBusy else {
+      let other = WireDecoder(limits: state.pointee.limits)
+      return try other.decode(type, from: bytes, segments: segments, attachments: attachments)
+    }
+    isBusy = true
+    self.attachments = attachments
+    defer {
+      state.pointee.endMessage()
+      self.attachments = nil
+      isBusy = false
+    }
+    do throws(WireFault) {
+      try state.pointee.beginMessage(bytes, segments: segments)
+      let offset = state.pointee.valueStart
+      let reader = state.pointee.reader
+      let valueEnd = try reader.valueEnd(at: offset, limit: reader.end)
+      guard valueEnd == reader.end else { throw .badLength }
+      var next = offset
+      if let value = try decodeDirectly(type, TypeTraits.of(type), at: &next) { return value }
+    } catch {
+      throw self.error(type, error, [])
+    }
+    return try decodeRoot(type)
+  }
+
+  private func decodeRoot<T: Decodable>(_ type: T.Type) throws -> T {
+    let offset = state.pointee.valueStart
+    do {
+      return try decodeChild(type, at: offset, .root, in: nil)
+    } catch let fault as WireFault {
+      throw error(type, fault, [])
+    }
+  }
+
+  // MARK: - Values
+
+  /// Decodes the value at `offset`, whose extent was checked, as the child of another.
+  func decodeChild<T: Decodable>(
+    _ type: T.Type, at offset: Int, _ step: PathStep, in parent: NodeHandle?
+  ) throws -> T {
+    let traits = TypeTraits.of(type)
+    var next = offset
+    if traits.pointee.kind != .ordinary, let value = try decodeDirectly(type, traits, at: &next) { return value }
+    let node = try state.pointee.push(step, in: parent)
+    defer { state.pointee.pop(node) }
+    return try callInit(type, ValueDecoder(wire: self, node: node, offset: offset))
+  }
+
+  /// Runs a type's own decoding, if there is room for another level of it.
+  func callInit<T: Decodable>(_ type: T.Type, _ decoder: some Decoder) throws -> T {
+    if state.pointee.nesting >= state.pointee.limits.maximumDepth { throw WireFault.tooDeep }
+    if state.pointee.stack.isExhausted { throw WireFault.tooMuchStack }
+    state.pointee.nesting += 1
+    defer { state.pointee.nesting -= 1 }
+    return try T(from: decoder)
+  }
+
+  /// Reads a value that is in the short form of its type; nil if it must go through `init(from:)`.
+  @inline(__always)
+  func decodeDirectly<T>(
+    _ type: T.Type, _ traits: UnsafePointer<TypeTraits>, at offset: inout Int
+  ) throws(WireFault) -> T? {
+    let reader = state.pointee.reader
+    switch traits.pointee.kind {
+    case .ordinary: return nil
+    case .int: return unsafeBitCast(try reader.integer(Int.self, at: &offset), to: T.self)
+    case .double: return unsafeBitCast(try reader.double(at: &offset), to: T.self)
+    case .string: return unsafeBitCast(try reader.string(at: &offset), to: T.self)
+    default: return try decodeRareDirectly(type, traits, at: &offset)
+    }
+  }
+
+  @inline(never)
+  private func decodeRareDirectly<T>(
+    _ type: T.Type, _ traits: UnsafePointer<TypeTraits>, at offset: inout Int
+  ) throws(WireFault) -> T? {
+    let reader = state.pointee.reader
+    switch traits.pointee.kind {
+    case .bool: return unsafeBitCast(try reader.bool(at: &offset), to: T.self)
+    case .int8: return unsafeBitCast(try reader.integer(Int8.self, at: &offset), to: T.self)
+    case .int16: return unsafeBitCast(try reader.integer(Int16.self, at: &offset), to: T.self)
+    case .int32: return unsafeBitCast(try reader.integer(Int32.self, at: &offset), to: T.self)
+    case .int64: return unsafeBitCast(try reader.integer(Int64.self, at: &offset), to: T.self)
+    case .int128: return unsafeBitCast(try reader.integer(Int128.self, at: &offset), to: T.self)
+    case .uint: return unsafeBitCast(try reader.integer(UInt.self, at: &offset), to: T.self)
+    case .uint8: return unsafeBitCast(try reader.integer(UInt8.self, at: &offset), to: T.self)
+    case .uint16: return unsafeBitCast(try reader.integer(UInt16.self, at: &offset), to: T.self)
+    case .uint32: return unsafeBitCast(try reader.integer(UInt32.self, at: &offset), to: T.self)
+    case .uint64: return unsafeBitCast(try reader.integer(UInt64.self, at: &offset), to: T.self)
+    case .uint128: return unsafeBitCast(try reader.integer(UInt128.self, at: &offset), to: T.self)
+    case .float: return unsafeBitCast(try reader.float(at: &offset), to: T.self)
+    case .array: return try decodeArray(type, traits, at: offset)
+    case .vector:
+      guard try reader.tag(at: offset) == Tag.run else { return nil }
+      let header = try reader.run(at: offset)
+      guard header.element == traits.pointee.element, header.count == 1 else { return nil }
+      return copyElement(type, UnsafeRawPointer(reader.base) + header.start)
+    case .data: return try decodeData(type, traits, at: offset)
+    case .ordinary, .int, .double, .string: return nil
+    }
+  }
+
+  private func decodeArray<T>(
+    _ type: T.Type, _ traits: UnsafePointer<TypeTraits>, at offset: Int
+  ) throws(WireFault) -> T? {
+    let reader = state.pointee.reader
+    let bytes: UnsafeRawBufferPointer
+    switch try reader.tag(at: offset) {
+    case Tag.run:
+      let header = try reader.run(at: offset)
+      guard header.element == traits.pointee.element else { return nil }
+      bytes = UnsafeRawBufferPointer(start: reader.base + header.start, count: header.byteCount)
+    case Tag.segment:
+      guard try reader.segment(at: offset).header.element == traits.pointee.element else { return nil }
+      bytes = try state.pointee.segmentBytes(at: offset)
+    default: return nil
+    }
+    if traits.pointee.element.code == .bool {
+      // A `Bool` with another bit set is undefined behaviour. The copy is checked: a segment might still change.
+      let copy = [UInt8].copying(bytes)
+      guard copy.allSatisfy({ $0 < 2 }) else { throw .badBool }
+      return copy.withUnsafeBytes { makeArray(type, traits, $0) }
+    }
+    return makeArray(type, traits, bytes)
+  }
+
+  private func makeArray<T>(
+    _ type: T.Type, _ traits: UnsafePointer<TypeTraits>, _ bytes: UnsafeRawBufferPointer
+  ) -> T {
+    func make<A: ContiguousElements>(_ array: A.Type) -> T {
+      unsafeBitCast(A.copying(bytes), to: T.self)
+    }
+    return make(traits.pointee.arrayType!)
+  }
+
+  /// `Data` that was written as one splice, which is how it writes itself.
+  private func decodeData<T>(
+    _ type: T.Type, _ traits: UnsafePointer<TypeTraits>, at offset: Int
+  ) throws(WireFault) -> T? {
+    let reader = state.pointee.reader
+    guard let container = try UnkeyedExtent(reader, at: offset), container.start < container.end,
+      try reader.tag(at: container.start) == Tag.splice
+    else { return nil }
+    let header = try reader.run(at: container.start)
+    guard header.element.code == .uint8, header.count == container.count,
+      header.start + header.byteCount == container.end
+    else { return nil }
+    func make<D: RangeReplaceableCollection<UInt8>>(_ data: D.Type) -> T? {
+      D(UnsafeBufferPointer(start: reader.base + header.start, count: header.count)) as? T
+    }
+    return make(traits.pointee.dataType!)
+  }
+
+  /// Copies an element of a type that has a `RawElement` out of a run.
+  func copyElement<T>(_ type: T.Type, _ address: UnsafeRawPointer) -> T {
+    withUnsafeTemporaryAllocation(of: T.self, capacity: 1) { place in
+      UnsafeMutableRawPointer(place.baseAddress!).copyMemory(from: address, byteCount: MemoryLayout<T>.size)
+      return place.baseAddress!.move()
+    }
+  }
+
+  // MARK: - Errors
+
+  /// A fault as the standard library's error.
+  func error(_ type: Any.Type, _ fault: WireFault, _ path: @autoclosure () -> [any CodingKey]) -> DecodingError {
+    let description: String
+    switch fault {
+    case .mismatch(Tag.null):
+      return .valueNotFound(
+        type, DecodingError.Context(codingPath: path(), debugDescription: "Expected \(type) but found nil."))
+    case .mismatch(let tag):
+      return .typeMismatch(
+        type,
+        DecodingError.Context(
+          codingPath: path(), debugDescription: "Expected \(type) but found \(Tag.name(tag))."))
+    case .atEnd:
+      return .valueNotFound(
+        type, DecodingError.Context(codingPath: path(), debugDescription: "The unkeyed container is at its end."))
+    case .truncated: description = "The message ends within a value."
+    case .badTag(let tag): description = "The message has \(Tag.name(tag)) where a value should begin."
+    case .badElement: description = "The message has an array of an unknown kind of element."
+    case .badLength: description = "The message states a length that does not match its bytes."
+    case .badText: description = "The message has a string that is not valid UTF-8."
+    case .badBool: description = "The message has a Bool that is neither true nor false."
+    case .unknownKey(let index): description = "The message uses key \(index), which is not in its table."
+    case .duplicateKey(let index):
+      let name = (try? state.pointee.keys.key(index).stringValue) ?? "\(index)"
+      description = "The message has the key \"\(name)\" twice in one container."
+    case .outOfRange(let number): description = "The number \(number) does not fit \(type)."
+    case .tooDeep:
+      description = "The message is nested more than \(state.pointee.limits.maximumDepth) levels deep."
+    case .tooMuchStack: description = "The message is nested so deep that the stack would overflow."
+    case .segment(let problem): description = problem
+    case .finished: description = "A container was read after its message was finished."
+    }
+    return .dataCorrupted(DecodingError.Context(codingPath: path(), debugDescription: description))
+  }
+}
+
+/// What a value's `init(from:)` is given, and its single-value container.
+struct ValueDecoder: Decoder, SingleValueDecodingContainer {
+  let wire: WireDecoder
+  let node: NodeHandle
+  // 32 bits, so that the whole fits the three words of an existential and costs no allocation.
+  private let offset32: UInt32
+
+  init(wire: WireDecoder, node: NodeHandle, offset: Int) {
+    self.wire = wire
+    self.node = node
+    offset32 = UInt32(truncatingIfNeeded: offset)
+  }
+
+  private var offset: Int { Int(offset32) }
+
+  var codingPath: [any CodingKey] { wire.state.pointee.codingPath(node) }
+  var userInfo: [CodingUserInfoKey: Any] { [:] }
+
+  func container<Key: CodingKey>(keyedBy type: Key.Type) throws -> KeyedDecodingContainer<Key> {
+    do throws(WireFault) {
+      return KeyedDecodingContainer(try KeyedReader<Key>(wire: wire, node: node, offset: offset))
+    } catch {
+      throw wire.error([String: Any].self, error, codingPath)
+    }
+  }
+
+  func unkeyedContainer() throws -> any UnkeyedDecodingContainer {
+    do throws(WireFault) {
+      return try UnkeyedReader(wire: wire, node: node, offset: offset)
+    } catch {
+      throw wire.error([Any].self, error, codingPath)
+    }
+  }
+
+  func singleValueContainer() -> any SingleValueDecodingContainer { self }
+
+  // MARK: - Single value
+
+  func decodeNil() -> Bool { (try? wire.state.pointee.reader.tag(at: offset)) == Tag.null }
+
+  @inline(__always)
+  private func scalar<T: WireScalar>(_ type: T.Type) throws -> T {
+    do throws(WireFault) {
+      var next = offset
+      return try T.read(wire.state.pointee.reader, at: &next)
+    } catch {
+      throw wire.error(type, error, codingPath)
+    }
+  }
+
+  func decode(_ type: Bool.Type) throws -> Bool { try scalar(type) }
+  func decode(_ type: String.Type) throws -> String { try scalar(type) }
+  func decode(_ type: Double.Type) throws -> Double { try scalar(type) }
+  func decode(_ type: Float.Type) throws -> Float { try scalar(type) }
+  func decode(_ type: Int.Type) throws -> Int { try scalar(type) }
+  func decode(_ type: Int8.Type) throws -> Int8 { try scalar(type) }
+  func decode(_ type: Int16.Type) throws -> Int16 { try scalar(type) }
+  func decode(_ type: Int32.Type) throws -> Int32 { try scalar(type) }
+  func decode(_ type: Int64.Type) throws -> Int64 { try scalar(type) }
+  func decode(_ type: Int128.Type) throws -> Int128 { try scalar(type) }
+  func decode(_ type: UInt.Type) throws -> UInt { try scalar(type) }
+  func decode(_ type: UInt8.Type) throws -> UInt8 { try scalar(type) }
+  func decode(_ type: UInt16.Type) throws -> UInt16 { try scalar(type) }
+  func decode(_ type: UInt32.Type) throws -> UInt32 { try scalar(type) }
+  func decode(_ type: UInt64.Type) throws -> UInt64 { try scalar(type) }
+  func decode(_ type: UInt128.Type) throws -> UInt128 { try scalar(type) }
+
+  func decode<T: Decodable>(_ type: T.Type) throws -> T {
+    do {
+      var next = offset
+      if let value = try wire.decodeDirectly(type, TypeTraits.of(type), at: &next) { return value }
+      return try wire.callInit(type, self)
+    } catch let fault as WireFault {
+      throw wire.error(type, fault, codingPath)
+    }
+  }
+}
