@@ -13,12 +13,12 @@ const int32_t *cp_type_records(size_t *count) {
   return (const int32_t *)records;
 }
 #else
-extern const int32_t __start_swift5_types[] __attribute__((weak, visibility("hidden")));
-extern const int32_t __stop_swift5_types[] __attribute__((weak, visibility("hidden")));
+extern const int32_t __start_swift5_type_metadata[] __attribute__((weak, visibility("hidden")));
+extern const int32_t __stop_swift5_type_metadata[] __attribute__((weak, visibility("hidden")));
 
 const int32_t *cp_type_records(size_t *count) {
-  *count = (size_t)(__stop_swift5_types - __start_swift5_types);
-  return __start_swift5_types;
+  *count = (size_t)(__stop_swift5_type_metadata - __start_swift5_type_metadata);
+  return __start_swift5_type_metadata;
 }
 #endif
 

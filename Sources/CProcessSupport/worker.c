@@ -67,10 +67,12 @@ int cp_start_thread(void (*body)(void *), void *context, const char *name) {
     return ENOMEM;
   }
   *begun = (start){body, context, name};
-  // Signals stay with the threads of the program.
-  sigset_t all, before;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
+  // What interrupts a task's system call must reach the task's thread. Others are left alone: a crash reporter suspends
+  // threads by signals.
+  sigset_t ours, before;
+  sigemptyset(&ours);
+  sigaddset(&ours, SIGTERM);
+  pthread_sigmask(SIG_BLOCK, &ours, &before);
   pthread_t thread;
   int error = pthread_create(&thread, NULL, run, begun);
   pthread_sigmask(SIG_SETMASK, &before, NULL);

@@ -111,7 +111,7 @@ struct Refusal {
 
   var bytes: [UInt8] {
     var writer = ReferenceWriter()
-    writer.write(subject.rawValue)
+    writer.write(byte: subject.rawValue)
     writer.write(reason)
     return writer.bytes
   }

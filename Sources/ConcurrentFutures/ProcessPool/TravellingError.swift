@@ -78,7 +78,7 @@ struct RemoteDescription {
 }
 
 /// What became of one element of a chunk.
-enum ElementOutcome<R: Codable & Sendable>: Codable, Sendable {
+enum ElementOutcome<R: Codable>: Codable {
   case value(R)
   case error(TravellingError)
 
@@ -106,3 +106,5 @@ enum ElementOutcome<R: Codable & Sendable>: Codable, Sendable {
     self = try container.decode(Bool.self) ? .value(container.decode(R.self)) : .error(container.decode(TravellingError.self))
   }
 }
+
+extension ElementOutcome: Sendable where R: Sendable {}

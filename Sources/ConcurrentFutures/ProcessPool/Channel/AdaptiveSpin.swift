@@ -44,6 +44,4 @@ struct AdaptiveSpin {
     failures &+= 1
     return false
   }
-
-  func endedSleep() {}
 }

@@ -19,13 +19,13 @@ struct OutgoingFrame {
       return
     }
     self.header.descriptors = message.attachments.count
-    var length = message.byteCount
+    var length = message.bytes.count
     if message.segments.isEmpty {
       self.prefix = prefix
     } else {
       // In front of the message: its size, and the size of each segment.
       var writer = ReferenceWriter(bytes: prefix)
-      writer.write(message.byteCount)
+      writer.write(message.bytes.count)
       for segment in message.segments {
         writer.write(segment.bytes.count)
         length += segment.bytes.count
@@ -101,7 +101,7 @@ struct OutgoingFrame {
     }
     if !prefix.isEmpty { prefix.withUnsafeBytes { take($0) } }
     guard let message, count > 0 else { return }
-    message.withBytes { take($0) }
+    take(message.bytes)
     guard count > 0 else { return }
     for segment in message.segments where count > 0 { take(segment.bytes) }
   }

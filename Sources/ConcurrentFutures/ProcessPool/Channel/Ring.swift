@@ -30,6 +30,8 @@ struct RingWriter {
   }
 
   private static var capacity: UInt64 { UInt64(ChannelMemory.ringSize) }
+  /// The consumer's position when it was last read.
+  var seenTail: UInt64 { tail }
 
   /// Free bytes; reads the other side's position only when fewer than `wanted` are known to be free.
   @inline(__always) mutating func room(for wanted: Int) throws(ChannelViolation) -> Int {

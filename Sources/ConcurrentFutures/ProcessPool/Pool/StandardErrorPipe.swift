@@ -4,16 +4,19 @@ import CProcessSupport
 struct StandardErrorPipe {
   let descriptor: Int32
   private var tail: [UInt8] = []
-  /// What the tail held when the current task began does not belong to that task.
+  /// What the tail held when the last task had ended does not belong to the next.
   private var mark = 0
   private(set) var isOpen = true
   private static let tailSize = 4096
 
   init(descriptor: Int32) { self.descriptor = descriptor }
 
-  mutating func taskStarted() { mark = tail.count }
+  /// Whether our own standard error would take it.
+  var mayRead: Bool { cp_is_writable(2) }
 
-  /// The last of what was written since the task began.
+  mutating func taskEnded() { mark = tail.count }
+
+  /// The last of what was written since the last task ended.
   var text: String {
     let bytes = tail.suffix(max(0, tail.count - mark)).suffix(Self.tailSize)
     var text = String(decoding: bytes, as: UTF8.self)

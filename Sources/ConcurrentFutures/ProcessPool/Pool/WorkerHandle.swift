@@ -20,6 +20,9 @@ final class WorkerHandle: @unchecked Sendable {
   let isSameBuild: Bool
   private let memory: ChannelMemory
   private let outbox: Mutex<Outbox>
+  /// Frames wait for room in the ring.
+  private let hasPending = Atomic<Bool>(false)
+  private let tailAtFlush = Atomic<UInt64>(0)
 
   // The driver's.
   /// The scheduler's number for it.
@@ -121,15 +124,28 @@ final class WorkerHandle: @unchecked Sendable {
         cp_fence()
         outbox.flush(socket)
       }
+      hasPending.store(!outbox.isEmpty, ordering: .relaxed)
+      tailAtFlush.store(outbox.writer.seenTail, ordering: .relaxed)
       let doorbell = outbox.writer.control.takeSleepingConsumer() || outbox.writer.pendingDoorbell
       outbox.writer.pendingDoorbell = false
       return (doorbell, outbox.isBroken)
     }
     if doorbell { ringDoorbell() }
-    if isBroken { signal(SIGKILL) }
+    if isBroken { kill() }
   }
 
-  var hasPendingFrames: Bool { outbox.withLock { !$0.isEmpty } }
+  /// Whether frames wait for room and the worker has made some since the last try.
+  var mayFlush: Bool {
+    hasPending.load(ordering: .relaxed)
+      && cp_load64(memory.toWorkerControl.tail) != tailAtFlush.load(ordering: .relaxed)
+  }
+
+  /// Goes on with frames that waited for room; whether any did.
+  func flushPending() -> Bool {
+    guard mayFlush else { return false }
+    flush()
+    return true
+  }
 
   func ringDoorbell() {
     var byte = ChannelByte.doorbell.rawValue
@@ -204,6 +220,8 @@ final class WorkerHandle: @unchecked Sendable {
   func signal(_ number: Int32) {
     exitStatus.withLock { if $0 == nil { _ = cp_signal_group(processIdentifier, number) } }
   }
+
+  func kill() { signal(SIGKILL) }
 
   /// Asks the task that runs to stop: its cancellation, and SIGTERM.
   func requestStop() {

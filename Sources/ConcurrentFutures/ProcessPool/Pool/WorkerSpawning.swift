@@ -88,7 +88,7 @@ struct WorkerBlueprint: Sendable {
   }
 
   /// Whether closures can be named to the workers.
-  private var isSameBuild: Bool { options.workerExecutable.map(WorkerMark.isThisProgram) ?? true }
+  var isSameBuild: Bool { options.workerExecutable.map(WorkerMark.isThisProgram) ?? true }
 
   private func start(socket: Int32, memory: Int32, standardError: Int32) throws(SpawnFailure) -> Int32 {
     let program = options.workerExecutable ?? cp_executable_path().map { String(cString: $0) }
@@ -145,7 +145,7 @@ struct WorkerBlueprint: Sendable {
   }
 }
 
-private func withCStrings<R>(_ strings: [String], _ body: ([UnsafeMutablePointer<CChar>?]) -> R) -> R {
+private func withCStrings<R>(_ strings: [String], _ body: (UnsafePointer<UnsafeMutablePointer<CChar>?>) -> R) -> R {
   var pointers: [UnsafeMutablePointer<CChar>?] = strings.map { text in
     let bytes = text.utf8CString
     let copy = UnsafeMutablePointer<CChar>.allocate(capacity: bytes.count)
@@ -154,7 +154,7 @@ private func withCStrings<R>(_ strings: [String], _ body: ([UnsafeMutablePointer
   }
   pointers.append(nil)
   defer { for pointer in pointers { pointer?.deallocate() } }
-  return body(pointers)
+  return pointers.withUnsafeBufferPointer { body($0.baseAddress!) }
 }
 
 private func withOptionalCString<R>(_ text: String?, _ body: (UnsafePointer<CChar>?) -> R) -> R {

@@ -14,7 +14,7 @@ enum FunctionReference {
   var bytes: [UInt8] {
     var writer = ReferenceWriter()
     func write(_ tag: UInt8, _ closure: ClosureReference?, _ types: [TypeReference]) {
-      writer.write(tag)
+      writer.write(byte: tag)
       if let closure { writer.write(closure.offset) }
       for type in types { type.write(to: &writer) }
     }

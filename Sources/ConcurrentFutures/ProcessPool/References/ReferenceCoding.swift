@@ -4,7 +4,7 @@ struct ReferenceWriter {
 
   init(bytes: [UInt8] = []) { self.bytes = bytes }
 
-  mutating func write(_ byte: UInt8) { bytes.append(byte) }
+  mutating func write(byte: UInt8) { bytes.append(byte) }
 
   mutating func write(_ number: Int) {
     withUnsafeBytes(of: Int64(number).littleEndian) { bytes.append(contentsOf: $0) }

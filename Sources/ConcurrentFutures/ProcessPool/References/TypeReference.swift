@@ -12,7 +12,7 @@ indirect enum TypeReference {
 
   /// Nil for a type that another process cannot find.
   init?(_ type: Any.Type) {
-    if let name = _mangledTypeName(type), !name.contains("$"), _typeByName(name) == type {
+    if let name = _mangledTypeName(type), !name.contains("$"), let found = _typeByName(name), found == type {
       self = .named(name)
     } else if let place = TypeTable.place(of: type) {
       self = .tabled(place)
@@ -24,42 +24,37 @@ indirect enum TypeReference {
   }
 
   /// The type in this process.
-  var type: Any.Type? {
+  var type: (any Any.Type)? {
     switch self {
     case .named(let name): _typeByName(name)
     case .tabled(let place): TypeTable.type(at: place)
-    case .array(let element): element.type.map { _openExistential($0, do: arrayType) }
-    case .optional(let wrapped): wrapped.type.map { _openExistential($0, do: optionalType) }
-    case .set(let element): (element.type as? any Hashable.Type).map(setType)
+    case .array(let element): element.type.map { arrayType($0) }
+    case .optional(let wrapped): wrapped.type.map { optionalType($0) }
+    case .set(let element): (element.type as? any Hashable.Type).map { setType($0) }
     case .dictionary(let key, let value):
-      value.type.flatMap { value in
-        (key.type as? any Hashable.Type).map { key in
-          func make<V>(_ value: V.Type) -> Any.Type { dictionaryType(key, value) }
-          return _openExistential(value, do: make)
-        }
-      }
+      if let key = key.type as? any Hashable.Type, let value = value.type { dictionaryType(key, value) } else { nil }
     }
   }
 
   func write(to writer: inout ReferenceWriter) {
     switch self {
     case .named(let name):
-      writer.write(0)
+      writer.write(byte: 0)
       writer.write(name)
     case .tabled(let place):
-      writer.write(1)
+      writer.write(byte: 1)
       writer.write(place)
     case .array(let element):
-      writer.write(2)
+      writer.write(byte: 2)
       element.write(to: &writer)
     case .optional(let wrapped):
-      writer.write(3)
+      writer.write(byte: 3)
       wrapped.write(to: &writer)
     case .set(let element):
-      writer.write(4)
+      writer.write(byte: 4)
       element.write(to: &writer)
     case .dictionary(let key, let value):
-      writer.write(5)
+      writer.write(byte: 5)
       key.write(to: &writer)
       value.write(to: &writer)
     }

@@ -68,7 +68,7 @@ extension Scheduler {
   // MARK: taking back
 
   /// Where a task's claim word is.
-  struct Claim {
+  struct Claim: Sendable {
     let task: TaskID
     let worker: Int
     let slot: Int
@@ -171,9 +171,14 @@ extension Scheduler {
     }
   }
 
+  mutating func clearDeadline(worker index: Int) { workers[index]?.deadline = nil }
+
+  /// Whether anything is due, or may be congested.
+  func hasTimes(now: UInt64) -> Bool { (nextDeadline.map { $0 <= now } ?? false) || mayCongest }
+
   // MARK: death
 
-  struct Death {
+  struct Death: Sendable {
     /// The tasks that it cost: one, unless the worker is broken in a way of its own.
     var lost: [Work] = []
     /// The tasks that had begun and are tried again.

@@ -21,7 +21,7 @@ struct TaskID: Hashable, Sendable {
 /// worker has not started can be revoked (see ``ClaimTable``), because it was cancelled or because another worker is idle.
 ///
 /// `Work` is what the owner keeps for a task, and `Handle` for a worker; nothing here looks into them.
-struct Scheduler<Work, Handle> {
+struct Scheduler<Work: Sendable, Handle: Sendable>: Sendable {
   let maxWorkers: Int
   let maxTasksPerWorker: Int?
   private(set) var phase = Phase.open
@@ -38,7 +38,7 @@ struct Scheduler<Work, Handle> {
   var earlyDeaths = 0
   static var mostEarlyDeaths: Int { 5 }
 
-  enum Phase {
+  enum Phase: Sendable {
     case open
     /// Shut down: what is queued still runs.
     case draining
@@ -46,7 +46,7 @@ struct Scheduler<Work, Handle> {
     case stopped(any Error)
   }
 
-  struct TaskRecord {
+  struct TaskRecord: Sendable {
     enum State { case free, queued, assigned, running }
     var generation: UInt32 = 0
     var state = State.free
@@ -56,7 +56,7 @@ struct Scheduler<Work, Handle> {
     var work: Work?
   }
 
-  struct WorkerRecord {
+  struct WorkerRecord: Sendable {
     let handle: Handle
     var isReady = false
     /// It is to end: no task goes to it any more.
@@ -83,7 +83,7 @@ struct Scheduler<Work, Handle> {
     var hasRoom: Bool { !isLeaving && inFlight < (isReady ? window : 1) }
   }
 
-  enum SlotState: Equatable {
+  enum SlotState: Equatable, Sendable {
     case free
     case task(TaskID)
     /// Its task was taken back; the worker has not passed over it yet.
@@ -97,7 +97,7 @@ struct Scheduler<Work, Handle> {
 
   // MARK: submitting
 
-  enum SubmitAction {
+  enum SubmitAction: Sendable {
     case accepted(TaskID)
     case rejected
     case broken(any Error)
@@ -145,7 +145,7 @@ struct Scheduler<Work, Handle> {
 
   // MARK: dispatching
 
-  struct Assignment {
+  struct Assignment: Sendable {
     let task: TaskID
     let work: Work
     let worker: Int
@@ -183,9 +183,17 @@ struct Scheduler<Work, Handle> {
     return best
   }
 
+  var needsSpawn: Bool { missingWorkers > 0 }
+
   /// How many workers to spawn now. Counts them as being spawned.
   mutating func takeSpawns() -> Int {
-    if case .stopped = phase { return 0 }
+    let spawns = missingWorkers
+    spawning += spawns
+    return spawns
+  }
+
+  private var missingWorkers: Int {
+    if isStopped || (queue.count == 0 && wanted == 0) { return 0 }
     var living = spawning
     var idle = spawning
     for worker in workers {
@@ -194,14 +202,33 @@ struct Scheduler<Work, Handle> {
       if worker.inFlight == 0 { idle += 1 }
     }
     let needed = max(queue.count - idle, wanted - living)
-    let spawns = max(0, min(needed, maxWorkers - living))
-    spawning += spawns
-    return spawns
+    return max(0, min(needed, maxWorkers - living))
   }
 
   // MARK: ending
 
-  /// Takes no more work; with `cancelPending`, gives back what has not started, to be cancelled.
+  var isOpen: Bool { if case .open = phase { true } else { false } }
+  var isStopped: Bool { if case .stopped = phase { true } else { false } }
+  var readyCount: Int { workers.count { $0?.isReady ?? false } }
+
+  enum WantAction: Sendable {
+    case accepted
+    case rejected
+    case broken(any Error)
+  }
+
+  /// Has this many workers, whether there is work or not.
+  mutating func want(_ count: Int) -> WantAction {
+    switch phase {
+    case .stopped(let error): return .broken(error)
+    case .draining: return .rejected
+    case .open:
+      wanted = count
+      return .accepted
+    }
+  }
+
+  /// Takes no more work; what is queued still runs.
   mutating func shutDown() {
     if case .open = phase { phase = .draining }
     wanted = 0
@@ -211,6 +238,18 @@ struct Scheduler<Work, Handle> {
   mutating func stop(_ error: any Error) -> [Work] {
     if case .stopped = phase {} else { phase = .stopped(error) }
     return takeAll()
+  }
+
+  /// Every worker is to end, and is killed at `killAt`.
+  mutating func stopWorkers(killAt: UInt64) -> [Handle] {
+    workers.indices.compactMap { index in
+      guard let worker = workers[index] else { return nil }
+      workers[index]!.isLeaving = true
+      workers[index]!.endsOnRequest = true
+      workers[index]!.deadline = nil
+      workers[index]!.killAt = min(worker.killAt ?? .max, killAt)
+      return worker.handle
+    }
   }
 
   private mutating func takeAll() -> [Work] {
@@ -274,7 +313,7 @@ extension Scheduler.WorkerRecord {
 }
 
 /// Tasks in the order in which they run. Entries of tasks that left otherwise stay until they come up; `count` leaves them out.
-struct TaskQueue {
+struct TaskQueue: Sendable {
   private var entries: [TaskID] = []
   private var head = 0
   private(set) var count = 0

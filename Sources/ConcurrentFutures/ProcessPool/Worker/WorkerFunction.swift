@@ -18,7 +18,7 @@ extension FunctionReference {
     switch self {
     case .closure0(let closure, let result):
       guard let result = result.codable else { return nil }
-      func make<R: Codable & Sendable>(_ result: R.Type) -> any WorkerFunction {
+      func make<R: Codable>(_ result: R.Type) -> any WorkerFunction {
         Call0(body: closure.closure(Closure0<R>.self).call)
       }
       return make(result)
@@ -45,7 +45,7 @@ extension FunctionReference {
   }
 
   private static func pair(
-    _ argument: TypeReference, _ result: TypeReference, _ maker: (any (Codable & Sendable).Type) -> any FunctionMaker
+    _ argument: TypeReference, _ result: TypeReference, _ maker: (any Codable.Type) -> any FunctionMaker
   ) -> (any WorkerFunction)? {
     guard let argument = argument.codable, let result = result.codable else { return nil }
     return maker(argument).make(result)
@@ -53,24 +53,21 @@ extension FunctionReference {
 }
 
 extension TypeReference {
-  var codable: (any (Codable & Sendable).Type)? {
-    guard let type = type as? any Codable.Type else { return nil }
-    // `Sendable` is a promise of the compiler with nothing to look up at run time.
-    return unsafeBitCast(type, to: (any (Codable & Sendable).Type).self)
-  }
+  /// `Sendable` is a promise to the compiler with nothing to look up at run time; the parent's compiler has seen it kept.
+  var codable: (any Codable.Type)? { type as? any Codable.Type }
 }
 
 /// Opens the existential types one after the other.
 private protocol FunctionMaker {
-  func make(_ result: any (Codable & Sendable).Type) -> any WorkerFunction
+  func make(_ result: any Codable.Type) -> any WorkerFunction
 }
 
 private struct Maker1: FunctionMaker {
   let closure: ClosureReference
-  let argument: any (Codable & Sendable).Type
-  func make(_ result: any (Codable & Sendable).Type) -> any WorkerFunction {
-    func open<A: Codable & Sendable>(_ a: A.Type) -> any WorkerFunction {
-      func both<R: Codable & Sendable>(_ r: R.Type) -> any WorkerFunction {
+  let argument: any Codable.Type
+  func make(_ result: any Codable.Type) -> any WorkerFunction {
+    func open<A: Codable>(_ a: A.Type) -> any WorkerFunction {
+      func both<R: Codable>(_ r: R.Type) -> any WorkerFunction {
         Call1(body: closure.closure(Closure1<A, R>.self).call)
       }
       return both(result)
@@ -81,10 +78,10 @@ private struct Maker1: FunctionMaker {
 
 private struct MakerAsync: FunctionMaker {
   let closure: ClosureReference
-  let argument: any (Codable & Sendable).Type
-  func make(_ result: any (Codable & Sendable).Type) -> any WorkerFunction {
-    func open<A: Codable & Sendable>(_ a: A.Type) -> any WorkerFunction {
-      func both<R: Codable & Sendable>(_ r: R.Type) -> any WorkerFunction {
+  let argument: any Codable.Type
+  func make(_ result: any Codable.Type) -> any WorkerFunction {
+    func open<A: Codable>(_ a: A.Type) -> any WorkerFunction {
+      func both<R: Codable>(_ r: R.Type) -> any WorkerFunction {
         CallAsync(body: closure.closure(AsyncClosure1<A, R>.self).call)
       }
       return both(result)
@@ -95,10 +92,10 @@ private struct MakerAsync: FunctionMaker {
 
 private struct MakerChunk: FunctionMaker {
   let closure: ClosureReference
-  let argument: any (Codable & Sendable).Type
-  func make(_ result: any (Codable & Sendable).Type) -> any WorkerFunction {
-    func open<A: Codable & Sendable>(_ a: A.Type) -> any WorkerFunction {
-      func both<R: Codable & Sendable>(_ r: R.Type) -> any WorkerFunction {
+  let argument: any Codable.Type
+  func make(_ result: any Codable.Type) -> any WorkerFunction {
+    func open<A: Codable>(_ a: A.Type) -> any WorkerFunction {
+      func both<R: Codable>(_ r: R.Type) -> any WorkerFunction {
         let body = closure.closure(Closure1<A, R>.self).call
         return Call1<[A], [R]> { elements in try elements.map(body) }
       }
@@ -110,10 +107,10 @@ private struct MakerChunk: FunctionMaker {
 
 private struct MakerResults: FunctionMaker {
   let closure: ClosureReference
-  let argument: any (Codable & Sendable).Type
-  func make(_ result: any (Codable & Sendable).Type) -> any WorkerFunction {
-    func open<A: Codable & Sendable>(_ a: A.Type) -> any WorkerFunction {
-      func both<R: Codable & Sendable>(_ r: R.Type) -> any WorkerFunction {
+  let argument: any Codable.Type
+  func make(_ result: any Codable.Type) -> any WorkerFunction {
+    func open<A: Codable>(_ a: A.Type) -> any WorkerFunction {
+      func both<R: Codable>(_ r: R.Type) -> any WorkerFunction {
         let body = closure.closure(Closure1<A, R>.self).call
         return Call1<[A], [ElementOutcome<R>]> { elements in
           elements.map { element in
@@ -129,12 +126,12 @@ private struct MakerResults: FunctionMaker {
 
 private struct Maker2: FunctionMaker {
   let closure: ClosureReference
-  let first: any (Codable & Sendable).Type
-  let second: any (Codable & Sendable).Type
-  func make(_ result: any (Codable & Sendable).Type) -> any WorkerFunction {
-    func open<A: Codable & Sendable>(_ a: A.Type) -> any WorkerFunction {
-      func two<B: Codable & Sendable>(_ b: B.Type) -> any WorkerFunction {
-        func all<R: Codable & Sendable>(_ r: R.Type) -> any WorkerFunction {
+  let first: any Codable.Type
+  let second: any Codable.Type
+  func make(_ result: any Codable.Type) -> any WorkerFunction {
+    func open<A: Codable>(_ a: A.Type) -> any WorkerFunction {
+      func two<B: Codable>(_ b: B.Type) -> any WorkerFunction {
+        func all<R: Codable>(_ r: R.Type) -> any WorkerFunction {
           let body = closure.closure(Closure2<A, B, R>.self).call
           return Call1<Arguments2<A, B>, R> { try body($0.first, $0.second) }
         }
@@ -147,7 +144,7 @@ private struct Maker2: FunctionMaker {
 }
 
 /// The arguments of a closure that has two.
-struct Arguments2<A: Codable & Sendable, B: Codable & Sendable>: Codable, Sendable {
+struct Arguments2<A: Codable, B: Codable>: Codable {
   let first: A
   let second: B
 
@@ -177,13 +174,23 @@ private func finish<R: Encodable>(_ coder: PayloadCoder, _ body: () throws -> R)
   do { return .returned(try coder.encode(result)) } catch { return .refused(.result, describe(error)) }
 }
 
-private struct Call0<R: Codable & Sendable>: WorkerFunction {
-  let body: @Sendable () throws -> R
+private func finishAsync<R: Encodable>(_ coder: PayloadCoder, _ body: @escaping () async throws -> R) -> WorkerOutcome {
+  finish(coder) {
+    var result: Result<R, any Error>?
+    WorkerTask.run {
+      do { result = .success(try await body()) } catch { result = .failure(error) }
+    }
+    return try result!.get()
+  }
+}
+
+private struct Call0<R: Codable>: WorkerFunction {
+  let body: () throws -> R
   func run(_ payload: borrowing IncomingPayload, _ coder: PayloadCoder) -> WorkerOutcome { finish(coder, body) }
 }
 
-private struct Call1<A: Codable & Sendable, R: Codable & Sendable>: WorkerFunction {
-  let body: @Sendable (A) throws -> R
+private struct Call1<A: Codable, R: Codable>: WorkerFunction {
+  let body: (A) throws -> R
   func run(_ payload: borrowing IncomingPayload, _ coder: PayloadCoder) -> WorkerOutcome {
     let argument: A
     do { argument = try coder.decode(A.self, from: payload) } catch { return .refused(.argument, describe(error)) }
@@ -199,13 +206,13 @@ private struct CallTask<T: ProcessTask>: WorkerFunction {
   }
 }
 
-private struct CallAsync<A: Codable & Sendable, R: Codable & Sendable>: WorkerFunction {
-  let body: @Sendable (A) async throws -> R
+private struct CallAsync<A: Codable, R: Codable>: WorkerFunction {
+  let body: (A) async throws -> R
   func run(_ payload: borrowing IncomingPayload, _ coder: PayloadCoder) -> WorkerOutcome {
     let argument: A
     do { argument = try coder.decode(A.self, from: payload) } catch { return .refused(.argument, describe(error)) }
     let body = body
-    return finish(coder) { try WorkerTask.run { try await body(argument) } }
+    return finishAsync(coder) { try await body(argument) }
   }
 }
 
@@ -213,7 +220,7 @@ private struct CallAsyncTask<T: AsyncProcessTask>: WorkerFunction {
   func run(_ payload: borrowing IncomingPayload, _ coder: PayloadCoder) -> WorkerOutcome {
     let task: T
     do { task = try coder.decode(T.self, from: payload) } catch { return .refused(.argument, describe(error)) }
-    return finish(coder) { try WorkerTask.run { try await task.run() } }
+    return finishAsync(coder) { try await task.run() }
   }
 }
 

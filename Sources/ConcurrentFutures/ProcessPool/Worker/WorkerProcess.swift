@@ -73,17 +73,18 @@ final class WorkerProcess {
   fileprivate func serve() -> Never {
     do {
       while true {
-        switch try reader.next() {
-        case .none: try waitForFrames()
+        let next = try reader.next()
+        if reader.pendingDoorbell {
+          reader.pendingDoorbell = false
+          ringDoorbell()
+        }
+        switch next {
+        case .none: waitForFrames()
         case .inPlace(let header, let bytes):
           try handle(header, bytes)
           reader.consume(header.paddedSize)
           if memory.toWorkerControl.takeWaitingProducer() { ringDoorbell() }
         case .copied(let header, let buffer): try handle(header, buffer.bytes)
-        }
-        if reader.pendingDoorbell {
-          reader.pendingDoorbell = false
-          ringDoorbell()
         }
       }
     } catch {
@@ -220,14 +221,13 @@ final class WorkerProcess {
 
   // MARK: waiting
 
-  private func waitForFrames() throws(ChannelViolation) {
+  private func waitForFrames() {
     let control = memory.toWorkerControl
     if idle.spin({ !reader.isEmpty }) { return }
     cp_store32(control.consumerSleeps, 1)
     cp_fence()
     if reader.isEmpty { hear() }
     cp_store32(control.consumerSleeps, 0)
-    idle.endedSleep()
   }
 
   private func waitForRoom(_ wanted: Int) {

@@ -1,21 +1,19 @@
 import Dispatch
 import Synchronization
 
-/// Runs asynchronous work on the worker's main thread, which waits for it.
+/// Runs asynchronous work on behalf of the worker's main thread, which waits for it.
 enum WorkerTask {
   private static let cancelCurrent = Mutex<(@Sendable () -> Void)?>(nil)
 
   /// The watching thread calls this when the parent asks the worker to stop.
   static func cancel() { cancelCurrent.withLock { $0 }?() }
 
-  static func run<R: Sendable>(_ body: @escaping @Sendable () async throws -> R) throws -> R {
+  /// Not generic, and the body not `@Sendable`: only one thread has it at any time, as the caller waits.
+  static func run(_ body: @escaping () async -> Void) {
     let done = DispatchSemaphore(value: 0)
-    let result = Mutex<Result<R, any Error>?>(nil)
-    let box = Box(result)
+    let box = Box(body: body)
     let task = Task.detached {
-      let outcome: Result<R, any Error>
-      do { outcome = .success(try await body()) } catch { outcome = .failure(error) }
-      box.set(outcome)
+      await box.body()
       done.signal()
     }
     cancelCurrent.withLock { $0 = { task.cancel() } }
@@ -23,13 +21,9 @@ enum WorkerTask {
     if WorkerProcess.isStopRequested { task.cancel() }
     done.wait()
     cancelCurrent.withLock { $0 = nil }
-    return try box.take().get()
   }
 
-  private final class Box<R: Sendable>: Sendable {
-    private let result: Mutex<Result<R, any Error>?>
-    init(_ result: consuming Mutex<Result<R, any Error>?>) { self.result = result }
-    func set(_ outcome: Result<R, any Error>) { result.withLock { $0 = outcome } }
-    func take() -> Result<R, any Error> { result.withLock { $0! } }
+  private struct Box: @unchecked Sendable {
+    let body: () async -> Void
   }
 }
