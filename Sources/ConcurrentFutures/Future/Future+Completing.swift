@@ -43,16 +43,16 @@ extension Future {
   /// `InvalidStateError`, which names the state, and changes nothing. O(1) and the callbacks.
   @inlinable public func setResult(_ value: Success) throws(InvalidStateError) {
     var state = lock()
-    let hasProducer = state.hasProducer
+    let before = state
     let action = state.finish()
     if action == .lost {
       unlock(state)
       throw InvalidStateError(state: state.state, operation: "setResult")
     }
-    let producer = hasProducer ? takeProducer() : nil
+    let source = hasSource(in: before) ? takeContents(in: before) : .nothing
     storeValue(value)
     unlock(state)
-    _ = consume producer
+    _ = consume source
     if action == .storeAndDeliver { deliver() }
   }
 
@@ -71,13 +71,13 @@ extension Future {
   @inlinable @discardableResult
   public func complete(with result: Result<Success, any Error>) -> Bool {
     var state = lock()
-    let hasProducer = state.hasProducer
+    let before = state
     let action = state.finish()
     if action == .lost {
       unlock(state)
       return false
     }
-    let producer = hasProducer ? takeProducer() : nil
+    let source = hasSource(in: before) ? takeContents(in: before) : .nothing
     switch result {
     case .success(let value):
       storeValue(value)
@@ -86,7 +86,7 @@ extension Future {
       state.bits |= FutureWord.failed
     }
     unlock(state)
-    _ = consume producer
+    _ = consume source
     if action == .storeAndDeliver { deliver() }
     return true
   }

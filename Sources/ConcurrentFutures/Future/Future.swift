@@ -121,6 +121,12 @@ public final class Future<Success: Sendable>: _FutureCore, @unchecked Sendable {
     if !state.isDone || state.bits & (FutureWord.phaseMask | FutureWord.failed) == FutureWord.finished { return nil }
     return failure(in: state)
   }
+  @usableFromInline override var isSpent: Bool { acquired().phase != FutureWord.pending }
+  @usableFromInline override var isAskedToStop: Bool {
+    let state = acquired()
+    return state.isCancelRequested || state.phase == FutureWord.cancelled
+  }
+  @usableFromInline override func cancelBeforeStart() { cancel() }
   @usableFromInline override func rejected(because error: any Error) { complete(with: .failure(error)) }
 
   /// What a future owned when it died inside the release of another.

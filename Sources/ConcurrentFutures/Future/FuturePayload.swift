@@ -37,15 +37,20 @@ extension Future {
   }
 
   func storeProducer(_ producer: FutureProducer) {
-    withPayload { _ = $0.initializeMemory(as: FutureProducer.self, repeating: producer, count: 1) }
+    let bits = UInt(bitPattern: Unmanaged.passRetained(producer).toOpaque())
+    withPayload { $0.storeBytes(of: bits, as: UInt.self) }
+  }
+
+  private var storedProducer: Unmanaged<FutureProducer> {
+    .fromOpaque(UnsafeRawPointer(bitPattern: withPayload { $0.load(as: UInt.self) })!)
   }
 
   func peekProducer() -> FutureProducer {
-    withPayload { $0.assumingMemoryBound(to: FutureProducer.self).pointee }
+    storedProducer.takeUnretainedValue()
   }
 
   @usableFromInline func takeProducer() -> FutureProducer {
-    withPayload { $0.assumingMemoryBound(to: FutureProducer.self).move() }
+    storedProducer.takeRetainedValue()
   }
 
   @inlinable @inline(__always)
@@ -88,7 +93,7 @@ extension Future {
   }
 
   /// What the memory held, moved out so that it can be released where that is safe.
-  enum Contents {
+  @usableFromInline enum Contents {
     case nothing
     case body(Body)
     case producer(FutureProducer)
@@ -96,7 +101,17 @@ extension Future {
     case error(any Error)
   }
 
+  /// Whether the memory holds something that a result must not overwrite.
+  @inlinable @inline(__always)
+  func hasSource(in state: FutureWord) -> Bool {
+    state.hasProducer || (state.phase == FutureWord.pending && work != nil)
+  }
+
   /// Moves out what the memory holds. Nobody else may reach it: under the lock, or in `deinit`.
+  ///
+  /// Never inlined: the optimiser takes memory of different types for different memory, and would read the old contents
+  /// after the result has been written over them.
+  @usableFromInline @inline(never)
   func takeContents(in state: FutureWord) -> Contents {
     if state.hasProducer { return .producer(takeProducer()) }
     switch state.phase {

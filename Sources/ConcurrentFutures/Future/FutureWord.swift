@@ -103,6 +103,12 @@ struct FutureWord: Equatable, Sendable {
     }
   }
 
+  /// Running work that was asked to stop says that it has stopped.
+  mutating func confirmCancellation() -> FinishAction {
+    if isDone { return .lost }
+    return end(as: Self.cancelled) ? .storeAndDeliver : .store
+  }
+
   @usableFromInline enum StartAction: Equatable {
     /// The caller runs the work.
     case run

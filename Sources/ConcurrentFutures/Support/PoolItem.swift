@@ -8,7 +8,17 @@ public class _PoolItem: @unchecked Sendable {
 
   @usableFromInline @exclusivity(unchecked) final let work: Work?
 
+  /// Which pool's queue the item is in; 0 for none. Set before the item is published, and compared only.
+  @usableFromInline @exclusivity(unchecked) final var home: UInt = 0
+
   @usableFromInline init(work: Work?) { self.work = work }
+
+  /// Whether running the item would do nothing: it was cancelled while it waited, or somebody else ran it.
+  @usableFromInline var isSpent: Bool { false }
+  /// Whether somebody has asked the running item to stop.
+  @usableFromInline var isAskedToStop: Bool { false }
+  /// The pool gives up what it has not started.
+  @usableFromInline func cancelBeforeStart() {}
 
   /// The pool will never run this item: it broke or was shut down before the item could be queued.
   @usableFromInline func rejected(because error: any Error) {

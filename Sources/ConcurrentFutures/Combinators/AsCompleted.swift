@@ -1,0 +1,105 @@
+/// The futures in the order in which they end, those that are done already first.
+///
+/// ```swift
+/// for await future in asCompleted(futures) { ... }      // asynchronous code
+/// for future in asCompleted(futures) { ... }            // synchronous code: blocks for each
+/// ```
+/// A future that is given twice comes once. Each is let go of as it is handed out, and leaving the loop early takes all
+/// registrations back. A cancelled future comes like any other.
+///
+/// - Complexity: O(1) per completion, however many futures there are.
+public func asCompleted<S: Sendable>(_ futures: some Sequence<Future<S>>) -> CompletedFutures<S> {
+  CompletedFutures(handle: CompletionQueueHandle(futures))
+}
+
+/// The futures in the order in which they end, for as long as `timeout` allows, counted from this call.
+///
+/// When the time has run out and some are not done, the iteration throws ``TimeoutError``, which says how many.
+public func asCompleted<S: Sendable>(
+  _ futures: some Sequence<Future<S>>, timeout: Duration
+) -> TimedCompletedFutures<S> {
+  TimedCompletedFutures(handle: CompletionQueueHandle(futures, limit: timeout))
+}
+
+/// What ``asCompleted(_:)`` returns: a sequence for `for` and for `for await`.
+///
+/// It can be gone through once: iterators share what is left. In a `for await` the iteration ends early when the Task is
+/// cancelled.
+public struct CompletedFutures<S: Sendable>: Sequence, AsyncSequence, Sendable {
+  /// A future that is done.
+  public typealias Element = Future<S>
+
+  let handle: CompletionQueueHandle<S>
+
+  /// An iterator that blocks for each future.
+  @available(*, noasync, message: "a plain `for` blocks its thread; write `for await`")
+  public func makeIterator() -> Iterator { Iterator(handle: handle) }
+
+  /// An iterator that suspends for each future.
+  public func makeAsyncIterator() -> AsyncIterator { AsyncIterator(handle: handle) }
+
+  /// Blocks for each future.
+  public struct Iterator: IteratorProtocol {
+    let handle: CompletionQueueHandle<S>
+
+    /// The next future that is done, or nil after the last. Blocks this thread.
+    @available(*, noasync, message: "this blocks its thread; write `for await`")
+    public mutating func next() -> Future<S>? { try! handle.next() }
+  }
+
+  /// Suspends for each future.
+  public struct AsyncIterator: AsyncIteratorProtocol {
+    let handle: CompletionQueueHandle<S>
+
+    /// The next future that is done; nil after the last, or when the Task is cancelled.
+    public mutating func next() async -> Future<S>? { try! await handle.next() }
+
+    /// The same, for any isolation.
+    public mutating func next(isolation actor: isolated (any Actor)?) async -> Future<S>? { try! await handle.next() }
+  }
+}
+
+/// What ``asCompleted(_:timeout:)`` returns.
+///
+/// Asynchronous code writes `for try await`; synchronous code calls `next()` of `makeIterator()`.
+public struct TimedCompletedFutures<S: Sendable>: AsyncSequence, Sendable {
+  /// A future that is done.
+  public typealias Element = Future<S>
+  /// What is thrown when the time has run out.
+  public typealias Failure = TimeoutError
+
+  let handle: CompletionQueueHandle<S>
+
+  /// An iterator that blocks for each future.
+  @available(*, noasync, message: "this iterator blocks its thread; write `for try await`")
+  public func makeIterator() -> Iterator { Iterator(handle: handle) }
+
+  /// An iterator that suspends for each future.
+  public func makeAsyncIterator() -> AsyncIterator { AsyncIterator(handle: handle) }
+
+  /// Blocks for each future.
+  public struct Iterator {
+    let handle: CompletionQueueHandle<S>
+
+    /// The next future that is done, or nil after the last. Blocks this thread.
+    ///
+    /// - Throws: ``TimeoutError`` when the time has run out.
+    @available(*, noasync, message: "this blocks its thread; write `for try await`")
+    public mutating func next() throws(TimeoutError) -> Future<S>? { try handle.next() }
+  }
+
+  /// Suspends for each future.
+  public struct AsyncIterator: AsyncIteratorProtocol {
+    let handle: CompletionQueueHandle<S>
+
+    /// The next future that is done; nil after the last, or when the Task is cancelled.
+    ///
+    /// - Throws: ``TimeoutError`` when the time has run out.
+    public mutating func next() async throws(TimeoutError) -> Future<S>? { try await handle.next() }
+
+    /// The same, for any isolation.
+    public mutating func next(isolation actor: isolated (any Actor)?) async throws(TimeoutError) -> Future<S>? {
+      try await handle.next()
+    }
+  }
+}

@@ -1,0 +1,48 @@
+extension Future {
+  /// A future of what `body` returns or throws once a pool has run it.
+  @inlinable convenience init(body: @escaping @Sendable () throws -> Success) {
+    // The closure captures nothing: in code that knows `Success` it is a mere function.
+    self.init(word: FutureWord(), work: { unsafeDowncast($0, to: Future<Success>.self).runBody() })
+    storeBody(body)
+  }
+
+  /// Runs the body in this thread, unless the future was cancelled or somebody else runs it.
+  @inlinable func runBody() {
+    guard start() == .run else { return }
+    do {
+      // The body, and what it captured, is gone before the callbacks run.
+      let value = try takeBody()()
+      finish(returning: value)
+    } catch {
+      finish(throwing: error)
+    }
+  }
+
+  @inlinable @inline(__always)
+  func finish(returning value: consuming Success) {
+    var state = lock()
+    let action = state.finish()
+    if action == .lost {
+      unlock(state)
+      return
+    }
+    storeValue(value)
+    unlock(state)
+    if action == .storeAndDeliver { deliver() }
+  }
+
+  /// Ends with an error, or as cancelled if that was asked for and is what the body says.
+  @usableFromInline func finish(throwing error: any Error) {
+    if error is CancellationError, acquired().isCancelRequested {
+      var state = lock()
+      let before = state
+      let action = state.confirmCancellation()
+      let contents = action == .lost ? .nothing : takeContents(in: before)
+      unlock(state)
+      _ = consume contents
+      if action == .storeAndDeliver { deliver() }
+    } else {
+      complete(with: .failure(error))
+    }
+  }
+}

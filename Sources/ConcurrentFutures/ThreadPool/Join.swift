@@ -1,0 +1,86 @@
+import CPlatformSupport
+
+/// The second half of a `join`, on the stack of the worker that forked it.
+@usableFromInline
+struct JoinFrame {
+  /// The block to call; see `cf_with_block`.
+  let block: UnsafeMutableRawPointer
+  /// 0 until a thief has run the block.
+  var isDone: UInt32 = 0
+
+  init(block: UnsafeMutableRawPointer) { self.block = block }
+}
+
+extension UnsafeMutablePointer<JoinFrame> {
+  fileprivate var doneWord: UnsafeMutablePointer<UInt32> {
+    UnsafeMutableRawPointer(self).advanced(by: MemoryLayout<JoinFrame>.offset(of: \.isDone)!)
+      .assumingMemoryBound(to: UInt32.self)
+  }
+}
+
+extension JoinFrame {
+  /// Called by the thief. The frame is gone as soon as the word is written: the wake-up takes the address as a mere key.
+  static func runStolen(_ frame: UnsafeMutablePointer<JoinFrame>) {
+    cf_call_block(frame.pointee.block)
+    let word = frame.doneWord
+    if cf_exchange(word, 1) == 2 { cf_wake(word, false) }
+  }
+}
+
+extension PoolCore {
+  /// Runs `a` here while `b` may be taken by another worker. `b` waits in the worker's deque, in this very stack frame: if
+  /// nobody has taken it when `a` is done, it is popped and called, and nothing was allocated.
+  func join(_ worker: Worker, _ a: () -> Void, _ b: () -> Void) {
+    cf_with_block(b) { block in
+      var frame = JoinFrame(block: block)
+      withUnsafeMutablePointer(to: &frame) { frame in
+        let entry = QueueEntry(frame: frame)
+        worker.deque.push(entry)
+        pushed()
+        a()
+        if worker.deque.pop(entry) {
+          b()
+        } else {
+          worker.finish(frame, entry)
+        }
+      }
+    }
+  }
+}
+
+extension Worker {
+  /// The frame is not the newest entry of the deque: it was stolen, or `a` has left work on top of it.
+  fileprivate func finish(_ frame: UnsafeMutablePointer<JoinFrame>, _ entry: QueueEntry) {
+    var above: [QueueEntry] = []
+    var found = false
+    while let top = deque.pop() {
+      if top == entry {
+        found = true
+        break
+      }
+      above.append(top)
+    }
+    for entry in above.reversed() { deque.push(entry) }
+    if !above.isEmpty { core.pushed() }
+    if found {
+      cf_call_block(frame.pointee.block)
+      return
+    }
+    waitForThief(frame.doneWord)
+  }
+
+  /// Another worker runs the frame; this one helps with what it finds in the others' deques meanwhile.
+  private func waitForThief(_ word: UnsafeMutablePointer<UInt32>) {
+    while cf_load_acquire(word) == 0 {
+      if let entry = deque.pop() ?? stealFromOthers() {
+        core.run(entry)
+        continue
+      }
+      if Spinning.until({ cf_load_acquire(word) != 0 }) { return }
+      guard cf_compare_exchange(word, 0, 2) else { return }
+      willBlock()
+      while cf_load_acquire(word) != 1 { cf_wait(word, 2, -1) }
+      didUnblock()
+    }
+  }
+}

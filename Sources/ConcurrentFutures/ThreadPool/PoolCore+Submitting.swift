@@ -1,0 +1,58 @@
+// The ways into a pool other than the plain one.
+
+extension PoolCore {
+  /// Queues an item; where the queue's limit says so, blocks until there is room.
+  func submitOrBlock(_ item: _PoolItem, priority: TaskPriority) {
+    if limit.isBounded, limit.whenFull == .block {
+      repeat {
+        while let signal = spaceSignal() { _ = signal.waitUntilDone(deadline: nil) }
+      } while !submit(item, priority: priority, rejecting: false)
+    } else {
+      submit(item, priority: priority)
+    }
+  }
+
+  /// Suspends while a bounded queue is full, if that is what its limit says.
+  func waitForSpace() async throws {
+    if Worker.current?.core === self { return }
+    while limit.isBounded, limit.whenFull != .reject, let signal = spaceSignal() {
+      do { try await signal.value } catch {
+        // The room that was meant for this caller is somebody else's now.
+        signal.cancel()
+        passOnSpace(signal)
+        throw error
+      }
+    }
+  }
+
+  func beginAsyncBody() -> (any Error)? {
+    withState { state in
+      if let error = state.rejection(name: name) { return error }
+      state.asyncBodyBegins()
+      return nil
+    }
+  }
+
+  func endAsyncBody() {
+    withState { $0.asyncBodyEnds() }
+    if hints.isEnding { signalEnd() }
+  }
+
+  /// `a` and `b` at once, if this is one of the pool's threads; else with `b` as ordinary work.
+  func join(_ a: () -> Void, _ b: () -> Void) {
+    if let worker = Worker.current, worker.core === self {
+      join(worker, a, b)
+      return
+    }
+    withoutActuallyEscaping(b) { b in
+      nonisolated(unsafe) let b = b
+      let future = Future<Void> { b() }
+      submit(future, priority: .medium)
+      a()
+      // Runs it here if nobody has begun, and where the pool takes nothing.
+      future.runBody()
+      _ = future.waitUntilDone(deadline: nil)
+      if future.errorIfFailed() != nil { b() }
+    }
+  }
+}

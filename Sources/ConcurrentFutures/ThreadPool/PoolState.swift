@@ -1,0 +1,237 @@
+/// The pure state machine of a thread pool: who is there, who works, and who has to be woken for what.
+///
+/// A worker is in one of these states:
+///
+/// ```
+/// (none) ──start──▶ searching ──found──▶ working ──nothing left──▶ searching
+///                      │  ▲                 │ ▲
+///                nothing  │             blocks│ │goes on
+///                   found  woken              ▼ │
+///                      ▼  │               blocked in wait()
+///                     idle ──keep-alive over, or shutdown──▶ gone
+/// ```
+/// `active` are the searching and the working: at most `maximum`, except for a moment after a blocked worker has gone on.
+/// A submission wakes or starts one worker, and none as long as enough are searching.
+struct PoolState: ~Copyable {
+  enum Phase {
+    case running
+    /// Takes no more work; what is queued is done.
+    case draining
+    /// An initializer failed or no thread could be had.
+    case broken(BrokenExecutorError)
+  }
+
+  /// What a caller has to do after it has given the lock back.
+  enum Wake {
+    case nobody
+    case wake(Worker)
+    case start(Worker.Index)
+  }
+
+  let maximum: Int
+  /// Threads beyond `maximum` that may take the places of blocked ones.
+  let spareLimit: Int
+  var queue = WorkQueue()
+  private(set) var phase = Phase.running
+  /// The last to become idle is the first to be woken: its caches are warm, and the others reach their keep-alive.
+  private(set) var idle: [Worker] = []
+  private(set) var workers: [Worker.Index: Worker] = [:]
+  private var nextIndex = 0
+  /// Threads that are there or were asked for.
+  private(set) var live = 0
+  private(set) var active = 0
+  private(set) var searching = 0
+  /// Workers that wait for the end of the pool themselves, in a `shutdown` that one of its tasks called.
+  private var leaving = 0
+  /// Asynchronous bodies that have not ended.
+  private var asyncBodies = 0
+  private var leavingAsyncBodies = 0
+
+  init(maximum: Int, spareLimit: Int) {
+    self.maximum = maximum
+    self.spareLimit = spareLimit
+  }
+
+  var isRunning: Bool { if case .running = phase { true } else { false } }
+  /// Whether a worker could be put to work that is not, so that a push to a worker's own deque should tell.
+  var wantsWork: Bool { searching == 0 && active < maximum && (!idle.isEmpty || live < maximum + spareLimit) }
+  var runningCount: Int { active - searching }
+
+  // MARK: submitting
+
+  enum SubmitAction {
+    case accepted(Wake)
+    case rejected(any Error)
+  }
+
+  /// Why the pool takes nothing more; nil while it does.
+  func rejection(name: String) -> (any Error)? {
+    switch phase {
+    case .running: nil
+    case .draining: ExecutorShutDownError(name: name)
+    case .broken(let error): error
+    }
+  }
+
+  mutating func submit(_ entry: QueueEntry, _ lane: Lane, name: String) -> SubmitAction {
+    if let error = rejection(name: name) { return .rejected(error) }
+    queue.append(entry, lane)
+    return .accepted(wakeForQueue())
+  }
+
+  /// A job of a Task that prefers this pool; it was accepted with its Task and has to run, also while the pool drains.
+  mutating func submitJob(_ entry: QueueEntry, _ lane: Lane) -> SubmitAction {
+    switch phase {
+    case .running: break
+    case .draining where !isOver: break
+    case .draining, .broken: return .rejected(CancellationError())
+    }
+    queue.append(entry, lane)
+    return .accepted(wakeForQueue())
+  }
+
+  /// One more worker, if there is work that nobody is on the way to.
+  mutating func wakeForQueue() -> Wake { queue.count > searching ? wakeOne() : .nobody }
+
+  /// One more worker, for entries in some worker's own deque.
+  mutating func wakeForDeque() -> Wake { searching == 0 ? wakeOne() : .nobody }
+
+  private mutating func wakeOne() -> Wake {
+    guard active < maximum else { return .nobody }
+    if let worker = idle.popLast() {
+      worker.isIdle = false
+      active += 1
+      searching += 1
+      return .wake(worker)
+    }
+    guard live < maximum + spareLimit else { return .nobody }
+    live += 1
+    active += 1
+    searching += 1
+    nextIndex += 1
+    return .start(nextIndex)
+  }
+
+  // MARK: workers
+
+  mutating func workerStarted(_ worker: Worker) { workers[worker.index] = worker }
+
+  /// A searching worker has found work; maybe it was not the only one.
+  mutating func found() -> Wake {
+    searching -= 1
+    return wakeForQueue()
+  }
+
+  /// A working worker has nothing to do.
+  mutating func search() { searching += 1 }
+
+  enum ParkAction {
+    case park
+    /// There is something to do after all.
+    case goOn
+    case leave
+  }
+
+  /// A searching worker has found nothing.
+  mutating func park(_ worker: Worker) -> ParkAction {
+    if queue.count > 0 && active <= maximum { return .goOn }
+    searching -= 1
+    active -= 1
+    switch phase {
+    case .running:
+      worker.isIdle = true
+      idle.append(worker)
+      return .park
+    case .draining, .broken:
+      leave(worker)
+      return .leave
+    }
+  }
+
+  /// An idle worker, registered as such, has looked at the others' deques and seen something.
+  mutating func unpark(_ worker: Worker) -> Bool {
+    guard removeIdle(worker) else { return false }
+    active += 1
+    searching += 1
+    return true
+  }
+
+  /// An idle worker has slept for its keep-alive. False if it was woken meanwhile.
+  mutating func keepAliveOver(_ worker: Worker) -> Bool {
+    guard removeIdle(worker) else { return false }
+    leave(worker)
+    return true
+  }
+
+  private mutating func removeIdle(_ worker: Worker) -> Bool {
+    guard worker.isIdle, let position = idle.lastIndex(where: { $0 === worker }) else { return false }
+    idle.remove(at: position)
+    worker.isIdle = false
+    return true
+  }
+
+  private mutating func leave(_ worker: Worker) {
+    workers[worker.index] = nil
+    live -= 1
+  }
+
+  /// A worker that was asked for does not come.
+  mutating func startFailed(_ error: BrokenExecutorError) -> [QueueEntry] {
+    live -= 1
+    active -= 1
+    searching -= 1
+    // The others go on; with none, nothing would ever run what is queued.
+    return live == 0 ? breakDown(error).entries : []
+  }
+
+  // MARK: blocking
+
+  /// A working worker is going to block. Who takes its place?
+  mutating func block(hasLocalWork: Bool) -> Wake {
+    active -= 1
+    if hasLocalWork { return wakeForDeque() }
+    return wakeForQueue()
+  }
+
+  mutating func unblock() { active += 1 }
+
+  /// Whether nobody could be added, so that a worker that is going to block should rather work itself.
+  var isExhausted: Bool { live >= maximum + spareLimit && idle.isEmpty }
+
+  // MARK: the end
+
+  mutating func beginDraining() -> [Worker] {
+    guard case .running = phase else { return [] }
+    phase = .draining
+    return takeIdle()
+  }
+
+  mutating func breakDown(_ error: BrokenExecutorError) -> (entries: [QueueEntry], idle: [Worker]) {
+    if case .broken = phase { return ([], []) }
+    phase = .broken(error)
+    return (queue.remove { $0.item != nil }, takeIdle())
+  }
+
+  private mutating func takeIdle() -> [Worker] {
+    let workers = idle
+    idle = []
+    for worker in workers {
+      worker.isIdle = false
+      active += 1
+      searching += 1
+    }
+    return workers
+  }
+
+  mutating func asyncBodyBegins() { asyncBodies += 1 }
+  mutating func asyncBodyEnds() { asyncBodies -= 1 }
+  mutating func worker(leaves: Bool) { leaving += leaves ? 1 : -1 }
+  mutating func asyncBody(leaves: Bool) { leavingAsyncBodies += leaves ? 1 : -1 }
+
+  /// Everything is done but the tasks that wait for just that.
+  var isDrained: Bool {
+    !isRunning && queue.count == 0 && live == leaving && asyncBodies == leavingAsyncBodies
+  }
+  /// Everything is done and every thread is gone.
+  var isOver: Bool { !isRunning && queue.count == 0 && live == 0 && asyncBodies == 0 }
+}

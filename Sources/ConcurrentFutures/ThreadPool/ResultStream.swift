@@ -1,0 +1,197 @@
+import Synchronization
+
+/// Results of many elements, as they come: a sequence for `for` and for `for await`.
+///
+/// It can be gone through once, by one consumer. When the last copy is gone, and when the loop is left early, what is under
+/// way is cancelled. In a `for await` the iteration ends early when the Task is cancelled.
+public struct ResultStream<R: Sendable>: Sequence, AsyncSequence, Sendable {
+  /// What became of one element.
+  public typealias Element = Result<R, any Error>
+
+  private let pump: ResultPump<R>
+
+  /// - Parameter submit: starts the work for one element. Called in the consumer's thread.
+  init<E: Sendable>(
+    _ elements: some Sequence<E> & Sendable, maxInFlight: Int, ordered: Bool,
+    _ submit: @escaping @Sendable (E) -> Future<R>
+  ) {
+    precondition(maxInFlight > 0, "maxInFlight must be greater than 0, not \(maxInFlight)")
+    let source = ElementSource(elements)
+    pump = ResultPump(maxInFlight: maxInFlight, ordered: ordered) { source.next().map(submit) }
+  }
+
+  /// An iterator that blocks for each result.
+  @available(*, noasync, message: "a plain `for` blocks its thread; write `for await`")
+  public func makeIterator() -> Iterator { Iterator(pump: pump) }
+
+  /// An iterator that suspends for each result.
+  public func makeAsyncIterator() -> AsyncIterator { AsyncIterator(pump: pump) }
+
+  /// Blocks for each result.
+  public struct Iterator: IteratorProtocol {
+    fileprivate let pump: ResultPump<R>
+
+    /// The next result, or nil after the last. Blocks this thread.
+    @available(*, noasync, message: "this blocks its thread; write `for await`")
+    public mutating func next() -> Result<R, any Error>? { pump.next() }
+  }
+
+  /// Suspends for each result.
+  public struct AsyncIterator: AsyncIteratorProtocol {
+    fileprivate let pump: ResultPump<R>
+
+    /// The next result; nil after the last, or when the Task is cancelled.
+    public mutating func next() async -> Result<R, any Error>? { await pump.next() }
+
+    /// The same, for any isolation.
+    public mutating func next(isolation actor: isolated (any Actor)?) async -> Result<R, any Error>? {
+      await pump.next()
+    }
+  }
+}
+
+/// The elements, taken one at a time by whoever asks.
+private final class ElementSource<E>: @unchecked Sendable {
+  // Only the pump's one consumer comes here, and the pump keeps others out.
+  private var take: () -> E?
+
+  init(_ elements: some Sequence<E>) {
+    var iterator = elements.makeIterator()
+    take = { iterator.next() }
+  }
+
+  func next() -> E? { take() }
+}
+
+/// Keeps so many elements under way, and hands out their results.
+private final class ResultPump<R: Sendable>: Sendable {
+  /// Futures on their way, in an order that depends on the kind of stream.
+  private struct State {
+    /// In the order of the elements; for an unordered stream only what is done, in that order.
+    var ready: [Future<R>] = []
+    var readyTaken = 0
+    /// Unordered: what is not done.
+    var pending: Set<Future<R>> = []
+    var signal: Future<Void>?
+    var sourceHasEnded = false
+    var isInUse = false
+
+    var readyCount: Int { ready.count - readyTaken }
+    var inFlight: Int { readyCount + pending.count }
+
+    mutating func popReady() -> Future<R>? {
+      guard readyTaken < ready.count else { return nil }
+      defer {
+        readyTaken += 1
+        if readyTaken > 32 && readyTaken * 2 > ready.count {
+          ready.removeFirst(readyTaken)
+          readyTaken = 0
+        }
+      }
+      return ready[readyTaken]
+    }
+  }
+
+  private let maxInFlight: Int
+  private let ordered: Bool
+  private let submitNext: @Sendable () -> Future<R>?
+  private let state = Mutex(State())
+
+  init(maxInFlight: Int, ordered: Bool, submitNext: @escaping @Sendable () -> Future<R>?) {
+    self.maxInFlight = maxInFlight
+    self.ordered = ordered
+    self.submitNext = submitNext
+  }
+
+  deinit {
+    let futures = state.withLock { state in Array(state.ready[state.readyTaken...]) + Array(state.pending) }
+    for future in futures { future.cancel() }
+  }
+
+  /// What to wait for next; nil at the end.
+  private enum Step {
+    case yield(Future<R>)
+    case wait(Future<Void>)
+    case end
+  }
+
+  func next() -> Result<R, any Error>? {
+    begin()
+    defer { end() }
+    while true {
+      switch step() {
+      case .end: return nil
+      case .yield(let future):
+        _ = future.waitUntilDone(deadline: nil)
+        return future.resultIfDone
+      case .wait(let signal): _ = signal.waitUntilDone(deadline: nil)
+      }
+    }
+  }
+
+  func next() async -> Result<R, any Error>? {
+    begin()
+    defer { end() }
+    while true {
+      switch step() {
+      case .end: return nil
+      case .yield(let future):
+        if !future.isDone {
+          do { try await TaskWaiter.wait(for: future, deadline: nil) } catch {
+            future.cancel()
+            return nil
+          }
+        }
+        return future.resultIfDone
+      case .wait(let signal):
+        do { try await TaskWaiter.wait(for: signal, deadline: nil) } catch { return nil }
+      }
+    }
+  }
+
+  private func begin() {
+    let wasInUse = state.withLock { state in
+      defer { state.isInUse = true }
+      return state.isInUse
+    }
+    precondition(!wasInUse, "a ResultStream has one consumer: next() was called while another call was waiting")
+  }
+
+  private func end() { state.withLock { $0.isInUse = false } }
+
+  private func step() -> Step {
+    fill()
+    return state.withLock { state in
+      if let future = state.popReady() { return .yield(future) }
+      if state.pending.isEmpty { return .end }
+      let signal = state.signal ?? Future<Void>()
+      state.signal = signal
+      return .wait(signal)
+    }
+  }
+
+  /// Submits elements up to the limit. The elements and their submission are foreign code: no lock is held.
+  private func fill() {
+    while state.withLock({ !$0.sourceHasEnded && $0.inFlight < maxInFlight }) {
+      guard let future = submitNext() else {
+        state.withLock { $0.sourceHasEnded = true }
+        return
+      }
+      if ordered {
+        state.withLock { $0.ready.append(future) }
+      } else {
+        _ = state.withLock { $0.pending.insert(future) }
+        future.addDoneCallback { [weak self] future in self?.isDone(future) }
+      }
+    }
+  }
+
+  private func isDone(_ future: Future<R>) {
+    let signal = state.withLock { state in
+      state.pending.remove(future)
+      state.ready.append(future)
+      return state.signal.take()
+    }
+    signal?.complete(with: .success(()))
+  }
+}

@@ -1,0 +1,201 @@
+import CPlatformSupport
+import Dispatch
+import Synchronization
+
+/// One thread of a pool: a loop that runs as one work item of a serial Dispatch queue of its own.
+///
+/// Serial queues bring a thread each ("overcommit"), up to 255 in the process; a concurrent queue would add one a second
+/// while its threads block. Where Dispatch has no thread to give, a plain thread takes the loop over (``PoolCore/start(_:)``).
+final class Worker: BlockingHost, @unchecked Sendable {
+  typealias Index = Int
+
+  let core: PoolCore
+  let index: Index
+  let deque = StealingDeque()
+  /// Guarded by the pool's lock.
+  var isIdle = false
+  /// Taken by the thread that runs the loop: the one of Dispatch, or the one that came to its rescue.
+  private let isTaken = Atomic(false)
+  private let parkWord: UnsafeMutablePointer<UInt32>
+
+  // Used by the worker's own thread only.
+  private var ticks: UInt = 0
+  private var batchLimit = 1
+  private var sinceRefill = 0
+  private var lastRefill: UInt64 = 0
+  private var random: UInt32
+  private var peers: [Worker] = []
+  private var peersSeen = -1
+
+  init(_ core: PoolCore, index: Index) {
+    self.core = core
+    self.index = index
+    random = UInt32(truncatingIfNeeded: index &* 2_654_435_761) | 1
+    parkWord = .allocate(capacity: 1)
+    parkWord.initialize(to: 0)
+  }
+
+  deinit { parkWord.deallocate() }
+
+  /// Whether the caller is the one who runs the loop.
+  func take() -> Bool { isTaken.compareExchange(expected: false, desired: true, ordering: .relaxed).exchanged }
+  var wasTaken: Bool { isTaken.load(ordering: .relaxed) }
+
+  // MARK: the loop
+
+  func run() {
+    let thread = cf_thread()
+    let outer = thread.pointee.worker
+    thread.pointee.worker = Unmanaged.passUnretained(self as BlockingHost).toOpaque()
+    var oldName = [CChar](repeating: 0, count: 64)
+    cf_get_thread_name(&oldName, Int32(oldName.count))
+    setThreadName(core.threadName(index))
+    core.workerStarts(self)
+    if core.runInitializer() {
+      lastRefill = cf_now()
+      // The state machine has counted the new thread as searching.
+      var next = search()
+      while let entry = next {
+        core.run(entry)
+        next = nextEntry()
+      }
+    } else {
+      core.workerFailedToStart(self)
+    }
+    peers = []
+    // The thread goes back to Dispatch.
+    cf_set_thread_name(&oldName)
+    thread.pointee.worker = outer
+    core.workerEnded()
+  }
+
+  /// What to do next; nil when the thread should go.
+  private func nextEntry() -> QueueEntry? {
+    ticks &+= 1
+    let hints = core.hints
+    // Now and then the pool's queue goes first: work that makes new work for its own worker must not starve the others'.
+    if hints.isUrgent || ticks % 61 == 0, hints.queued > 0, let entry = core.take(for: self, limit: 1) { return entry }
+    // In the order of submission: the oldest of our own, not the newest.
+    if let entry = deque.steal() { return entry }
+    if hints.queued > 0, !hints.isOverstaffed, let entry = core.take(for: self, limit: nextBatch()) { return entry }
+    core.withState { $0.search() }
+    return search()
+  }
+
+  /// How many entries to take from the queue at once.
+  ///
+  /// One, as long as tasks take their time: order and balance are best then. Where they are tiny the queue's lock would cost
+  /// more than the tasks, and a few at a time go into the worker's own deque, from which the others may still take them.
+  private func nextBatch() -> Int {
+    let now = cf_now()
+    let each = (now &- lastRefill) / UInt64(max(1, ticks &- UInt(sinceRefill)))
+    sinceRefill = Int(ticks)
+    lastRefill = now
+    if each < 1_000 {
+      batchLimit = min(batchLimit * 2, 64)
+    } else {
+      batchLimit = max(1, each > 10_000 ? 1 : batchLimit / 2)
+    }
+    return batchLimit
+  }
+
+  /// Looks for work everywhere, for a short time; then sleeps until woken.
+  private func search() -> QueueEntry? {
+    while true {
+      if let entry = searchOnce() { return found(entry) }
+      switch core.park(self) {
+      case .goOn: continue
+      case .leave: return nil
+      case .park:
+        if !sleep() { return nil }
+      }
+    }
+  }
+
+  private func searchOnce() -> QueueEntry? {
+    var found: QueueEntry?
+    _ = Spinning.until {
+      let hints = core.hints
+      if hints.isOverstaffed || hints.isEnding { return true }
+      if hints.queued > 0 { found = core.take(for: self, limit: 1) }
+      if found == nil { found = stealFromOthers() }
+      return found != nil
+    }
+    return found
+  }
+
+  private func found(_ entry: QueueEntry) -> QueueEntry {
+    core.wake(core.withState { $0.found() })
+    lastRefill = cf_now()
+    sinceRefill = Int(ticks)
+    return entry
+  }
+
+  func stealFromOthers() -> QueueEntry? {
+    refreshPeers()
+    if peers.count < 2 { return nil }
+    random = random &* 1_664_525 &+ 1_013_904_223
+    let start = Int(random >> 8) % peers.count
+    for offset in 0..<peers.count {
+      let victim = peers[(start &+ offset) % peers.count]
+      if victim !== self, let entry = victim.deque.steal() { return entry }
+    }
+    return nil
+  }
+
+  private var anyPeerHasWork: Bool {
+    refreshPeers()
+    return peers.contains { !$0.deque.isEmpty }
+  }
+
+  private func refreshPeers() {
+    let version = core.peersVersion.load(ordering: .acquiring)
+    if version != peersSeen {
+      peersSeen = version
+      peers = core.withState { Array($0.workers.values) }
+    }
+  }
+
+  /// Sleeps as an idle worker. False when the thread should go.
+  private func sleep() -> Bool {
+    // A push to a deque that happened before we were seen as idle would wake nobody: look once more. The fence pairs with
+    // the one in `PoolCore.pushed`: one of the two sees the other.
+    atomicMemoryFence(ordering: .sequentiallyConsistent)
+    if anyPeerHasWork && core.withState({ $0.unpark(self) }) { return true }
+    let deadline = Deadline(after: core.keepAlive)
+    while cf_load_acquire(parkWord) == 0 {
+      let remaining = deadline.remaining
+      if remaining == 0, core.withState({ $0.keepAliveOver(self) }) { return false }
+      cf_wait(parkWord, 0, remaining == 0 ? -1 : remaining)
+    }
+    cf_store_release(parkWord, 0)
+    return true
+  }
+
+  /// Wakes the worker. The state machine has made it searching.
+  func unpark() {
+    cf_store_release(parkWord, 1)
+    cf_wake(parkWord, false)
+  }
+
+  // MARK: blocking in a task
+
+  override func runInline(_ future: _FutureCore) {
+    // Work of this pool that has not started runs right here. If it is the newest of our own it leaves the deque;
+    // elsewhere the entry stays, and whoever comes to it finds that the future has been started.
+    guard future.work != nil, future.home == core.identity, future.acquired().phase == FutureWord.pending else { return }
+    let bits = UInt(bitPattern: Unmanaged.passUnretained(future).toOpaque())
+    if deque.pop(QueueEntry(bits: bits)) { Unmanaged.passUnretained(future).release() }
+    core.runItem(future)
+  }
+
+  override func willBlock() { core.wake(core.withState { [deque] in $0.block(hasLocalWork: !deque.isEmpty) }) }
+  override func didUnblock() { core.withState { $0.unblock() } }
+
+  /// The worker that runs on this thread, if it is one of ours.
+  static var current: Worker? {
+    cf_thread().pointee.worker.map {
+      unsafeDowncast(Unmanaged<BlockingHost>.fromOpaque($0).takeUnretainedValue(), to: Worker.self)
+    }
+  }
+}
