@@ -125,6 +125,11 @@ bool cp_memory_object_is_fixed(int descriptor, size_t *size) {
 
 #endif
 
+uint64_t cp_memory_number(int descriptor) {
+  struct stat status;
+  return fstat(descriptor, &status) == 0 ? (uint64_t)status.st_ino ^ ((uint64_t)status.st_dev << 48) : 0;
+}
+
 void *cp_map(int descriptor, off_t offset, size_t size) {
   void *address = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, descriptor, offset);
   return address == MAP_FAILED ? NULL : address;

@@ -78,6 +78,8 @@ int cp_pipe(int *_Nonnull pair);
 int cp_memory_object(size_t size);
 /// Whether nobody can shrink this memory object under a reader, and its size.
 bool cp_memory_object_is_fixed(int descriptor, size_t *_Nonnull size);
+/// A number that tells a memory object from all others of this machine that are in use.
+uint64_t cp_memory_number(int descriptor);
 /// Maps a memory object at `offset` twice in a row, so that a ring in it has no seam; null with errno.
 void *_Nullable cp_map_ring(int descriptor, off_t offset, size_t size);
 void *_Nullable cp_map(int descriptor, off_t offset, size_t size);

@@ -19,6 +19,7 @@ final class ProcessPoolCore: @unchecked Sendable {
   }
 
   let name: String
+  let maxWorkers: Int
   let blueprint: WorkerBlueprint
   let state: Mutex<State>
   /// Done when every worker is gone after a shutdown.
@@ -30,10 +31,12 @@ final class ProcessPoolCore: @unchecked Sendable {
 
   init(name: String, maxWorkers: Int, maxTasksPerWorker: Int?, blueprint: WorkerBlueprint) {
     self.name = name
+    self.maxWorkers = maxWorkers
     self.blueprint = blueprint
     gracePeriod = blueprint.options.terminationGracePeriod.clampedNanoseconds
     closuresWork = blueprint.isSameBuild
     state = Mutex(State(scheduler: PoolScheduler(maxWorkers: maxWorkers, maxTasksPerWorker: maxTasksPerWorker)))
+    LivePools.add(self)
   }
 
   // MARK: submitting

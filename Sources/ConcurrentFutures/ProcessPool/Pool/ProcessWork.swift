@@ -8,6 +8,8 @@ class ProcessWork: FutureProducer, @unchecked Sendable {
   // Written under the scheduler's lock.
   var id = TaskID(index: .max, generation: .max)
   var attempts = 0
+  /// How long it ran, in nanoseconds, once it has ended.
+  var runTime: UInt32 = 0
 
   init(_ function: FunctionDefinition, _ message: EncodedMessage?, timeout: Duration?, pool: ProcessPoolCore) {
     self.function = function
@@ -35,13 +37,12 @@ final class TypedProcessWork<Output: Decodable & Sendable>: ProcessWork, @unchec
     return made
   }
 
-  override func futureWasCancelled() {
-    super.futureWasCancelled()
-  }
-
   override func setRunning() -> Bool { (try? future?.setRunningOrNotifyCancel()) ?? true }
 
-  override func finish(_ answer: ReceivedFrame) { end(answer.result(as: Output.self)) }
+  override func finish(_ answer: ReceivedFrame) {
+    runTime = answer.header.nanoseconds
+    end(answer.result(as: Output.self))
+  }
   override func fail(_ error: any Error) -> Bool { end(.failure(error)) }
   override func cancelFuture() { future?.cancel() }
 

@@ -45,6 +45,7 @@ final class WorkerProcess {
     cp_close(CP_WORKER_MEMORY)
     // What a task starts must not inherit the socket: the parent takes its end for ours.
     cp_close_on_exec(CP_WORKER_SOCKET)
+    SharedMemoryCache.enable()
     startWatching()
   }
 
