@@ -106,7 +106,7 @@ private final class ChunkedMap<A: Codable & Sendable, R: Codable & Sendable>: Fu
         end()?.complete(with: .failure(TaskEncodingError(.argument, describe(error), underlyingError: error)))
         return
       }
-      let work = TypedProcessWork<[R]>(function, message, timeout: nil, pool: core)
+      let work = TypedProcessWork<[R], [R]>(function, message, timeout: nil, pool: core) { $0 }
       let future = work.makeFuture()
       let mayGoOn = state.withLock { state in
         state.submitting -= 1

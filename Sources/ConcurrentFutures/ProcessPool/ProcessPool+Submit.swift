@@ -66,6 +66,47 @@ extension ProcessPool {
     }
   }
 
+  // MARK: closures without a result, as `Void` is not Codable
+
+  /// Runs a closure without a result in a worker, with an argument. It must capture nothing.
+  @discardableResult
+  public func submit<A: Codable & Sendable>(
+    _ argument: A, timeout: Duration? = nil, retries: Int = 0, _ body: @escaping @Sendable (A) throws -> Void
+  ) -> Future<Void> {
+    submitVoid(timeout, retries) { () throws(TaskEncodingError) in
+      (try FunctionRegistry.closure1(void: body), try encode(argument))
+    }
+  }
+
+  /// Runs an asynchronous closure without a result in a worker, with an argument. It must capture nothing.
+  @discardableResult
+  public func submit<A: Codable & Sendable>(
+    _ argument: A, timeout: Duration? = nil, retries: Int = 0, _ body: @escaping @Sendable (A) async throws -> Void
+  ) -> Future<Void> {
+    submitVoid(timeout, retries) { () throws(TaskEncodingError) in
+      (try FunctionRegistry.asyncClosure1(void: body), try encode(argument))
+    }
+  }
+
+  /// Runs a closure without a result in a worker. It must capture nothing.
+  @discardableResult
+  public func submit(
+    timeout: Duration? = nil, retries: Int = 0, _ body: @escaping @Sendable () throws -> Void
+  ) -> Future<Void> {
+    submitVoid(timeout, retries) { () throws(TaskEncodingError) in (try FunctionRegistry.closure0(void: body), nil) }
+  }
+
+  /// Runs a closure without a result in a worker, with two arguments. It must capture nothing.
+  @discardableResult
+  public func submit<A: Codable & Sendable, B: Codable & Sendable>(
+    _ first: A, _ second: B, timeout: Duration? = nil, retries: Int = 0,
+    _ body: @escaping @Sendable (A, B) throws -> Void
+  ) -> Future<Void> {
+    submitVoid(timeout, retries) { () throws(TaskEncodingError) in
+      (try FunctionRegistry.closure2(void: body), try encode(Arguments2(first, second)))
+    }
+  }
+
   /// Runs a task in a worker and waits for it. When the waiting Task is cancelled, the work is stopped.
   public func run<T: ProcessTask>(_ task: T, timeout: Duration? = nil) async throws -> T.Output {
     try await owned(submit(task, timeout: timeout))
@@ -103,11 +144,26 @@ extension ProcessPool {
     _ timeout: Duration?, _ retries: Int,
     _ make: () throws(TaskEncodingError) -> (FunctionDefinition, EncodedMessage?)
   ) -> Future<R> {
+    submit(timeout, retries, make) { (received: R) in received }
+  }
+
+  private func submitVoid(
+    _ timeout: Duration?, _ retries: Int,
+    _ make: () throws(TaskEncodingError) -> (FunctionDefinition, EncodedMessage?)
+  ) -> Future<Void> {
+    submit(timeout, retries, make) { (_: Nothing) in () }
+  }
+
+  private func submit<Received: Codable & Sendable, Output: Sendable>(
+    _ timeout: Duration?, _ retries: Int,
+    _ make: () throws(TaskEncodingError) -> (FunctionDefinition, EncodedMessage?),
+    unpack: @escaping @Sendable (Received) -> Output
+  ) -> Future<Output> {
     precondition(retries >= 0, "retries must not be negative")
     let function: FunctionDefinition
     let message: EncodedMessage?
     do { (function, message) = try make() } catch { return .failed(error) }
-    let work = TypedProcessWork<R>(function, message, timeout: timeout, pool: core)
+    let work = TypedProcessWork(function, message, timeout: timeout, pool: core, unpack: unpack)
     let future = work.makeFuture()
     core.submit(work, retries: retries)
     return future

@@ -2,6 +2,14 @@ import CPlatformSupport
 import CProcessSupport
 import Synchronization
 
+#if canImport(Glibc)
+import Glibc
+#elseif canImport(Musl)
+import Musl
+#elseif canImport(Darwin)
+import Darwin
+#endif
+
 /// What only the driver touches. Whoever has the current generation is the driver.
 final class DriverState {
   var workers: [WorkerHandle] = []
@@ -340,7 +348,9 @@ extension ProcessPoolCore {
   private func bury(_ worker: WorkerHandle, _ reason: WorkerTerminatedError.Reason, _ driverState: DriverState) {
     var followUp = FollowUp()
     let death = state.withLock { state in
-      let death = state.scheduler.workerGone(worker.index) { worker.claims.hasStarted($0) }
+      let death = state.scheduler.workerGone(worker.index, wasKilled: reason == .signalled(SIGKILL)) {
+        worker.claims.hasStarted($0)
+      }
       for work in death.lost + death.retried { work.attempts += 1 }
       if !death.isOneTooMany { dispatch(&state, &followUp) }
       return death
@@ -353,7 +363,7 @@ extension ProcessPoolCore {
       driverState.deliveries.append(.failure(work, error))
     }
     if death.isOneTooMany {
-      var text = "\(PoolScheduler.mostEarlyDeaths) workers in a row ended before they could run anything; the last one \(reason)"
+      var text = "its workers ended again and again before they could run anything; the last one \(reason)"
       let tail = worker.standardError.text
       if !tail.isEmpty { text += ", and its standard error ended with:\n\(tail)" }
       driverState.deliveries.append(.broken(BrokenExecutorError(name: name, reason: text)))

@@ -27,9 +27,19 @@ class ProcessWork: FutureProducer, @unchecked Sendable {
   func cancelFuture() { preconditionFailure("abstract") }
 }
 
-final class TypedProcessWork<Output: Decodable & Sendable>: ProcessWork, @unchecked Sendable {
+/// `Received` is what travels, `Output` what the future has: they differ for closures without a result.
+final class TypedProcessWork<Received: Decodable & Sendable, Output: Sendable>: ProcessWork, @unchecked Sendable {
   /// Kept while the future is not done: the future may have no other owner.
   private var future: Future<Output>?
+  private let unpack: @Sendable (Received) -> Output
+
+  init(
+    _ function: FunctionDefinition, _ message: EncodedMessage?, timeout: Duration?, pool: ProcessPoolCore,
+    unpack: @escaping @Sendable (Received) -> Output
+  ) {
+    self.unpack = unpack
+    super.init(function, message, timeout: timeout, pool: pool)
+  }
 
   func makeFuture() -> Future<Output> {
     let made = Future<Output>(producer: self, cancellableWhileRunning: true)
@@ -41,7 +51,7 @@ final class TypedProcessWork<Output: Decodable & Sendable>: ProcessWork, @unchec
 
   override func finish(_ answer: ReceivedFrame) {
     runTime = answer.header.nanoseconds
-    end(answer.result(as: Output.self))
+    end(answer.result(as: Received.self).map(unpack))
   }
   override func fail(_ error: any Error) -> Bool { end(.failure(error)) }
   override func cancelFuture() { future?.cancel() }

@@ -7,6 +7,11 @@ struct Closure0<R> { let call: @Sendable () throws -> R }
 struct Closure1<A, R> { let call: @Sendable (A) throws -> R }
 struct Closure2<A, B, R> { let call: @Sendable (A, B) throws -> R }
 struct AsyncClosure1<A, R> { let call: @Sendable (A) async throws -> R }
+// A closure without a result has another calling convention than one whose result is of a generic type that happens to be Void.
+struct VoidClosure0 { let call: @Sendable () throws -> Void }
+struct VoidClosure1<A> { let call: @Sendable (A) throws -> Void }
+struct VoidClosure2<A, B> { let call: @Sendable (A, B) throws -> Void }
+struct VoidAsyncClosure1<A> { let call: @Sendable (A) async throws -> Void }
 
 /// Where a closure's code is, relative to the image: the same in every process that runs this program.
 ///

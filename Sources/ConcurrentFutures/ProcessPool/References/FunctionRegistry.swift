@@ -57,28 +57,57 @@ enum FunctionRegistry {
   // MARK: closures and tasks
 
   static func closure0<R>(_ body: @escaping @Sendable () throws -> R) throws(TaskEncodingError) -> FunctionDefinition {
-    let box = Closure0(call: body)
-    let key = Key(kind: .closure0, code: try code(of: box), first: ObjectIdentifier(R.self))
+    try closure0(Closure0(call: body), R.self)
+  }
+
+  static func closure0(void body: @escaping @Sendable () throws -> Void) throws(TaskEncodingError) -> FunctionDefinition {
+    try closure0(VoidClosure0(call: body), Nothing.self)
+  }
+
+  private static func closure0<Box, R>(_ box: Box, _ result: R.Type) throws(TaskEncodingError) -> FunctionDefinition {
+    let key = Key(kind: .closure0, code: try code(of: box), first: ObjectIdentifier(result))
     return try definition(key) { () throws(TaskEncodingError) in
-      (.closure0(try reference(to: box), try type(R.self, .result)), "a closure () -> \(R.self)")
+      (.closure0(try reference(to: box), try type(result, .result)), "a closure () -> \(name(result))")
     }
   }
 
   static func closure1<A, R>(_ body: @escaping @Sendable (A) throws -> R, _ kind: Key.Kind = .closure1)
     throws(TaskEncodingError) -> FunctionDefinition
   {
-    let box = Closure1(call: body)
+    try closure1(Closure1(call: body), kind, A.self, R.self)
+  }
+
+  static func closure1<A>(void body: @escaping @Sendable (A) throws -> Void) throws(TaskEncodingError) -> FunctionDefinition {
+    try closure1(VoidClosure1(call: body), .closure1, A.self, Nothing.self)
+  }
+
+  static func asyncClosure1<A, R>(_ body: @escaping @Sendable (A) async throws -> R)
+    throws(TaskEncodingError) -> FunctionDefinition
+  {
+    try closure1(AsyncClosure1(call: body), .asyncClosure1, A.self, R.self)
+  }
+
+  static func asyncClosure1<A>(void body: @escaping @Sendable (A) async throws -> Void)
+    throws(TaskEncodingError) -> FunctionDefinition
+  {
+    try closure1(VoidAsyncClosure1(call: body), .asyncClosure1, A.self, Nothing.self)
+  }
+
+  private static func closure1<Box, A, R>(_ box: Box, _ kind: Key.Kind, _ argument: A.Type, _ result: R.Type)
+    throws(TaskEncodingError) -> FunctionDefinition
+  {
     let key = Key(
-      kind: kind, code: try code(of: box), first: ObjectIdentifier(A.self), second: ObjectIdentifier(R.self))
+      kind: kind, code: try code(of: box), first: ObjectIdentifier(argument), second: ObjectIdentifier(result))
     return try definition(key) { () throws(TaskEncodingError) in
       let closure = try reference(to: box)
-      let argument = try type(A.self, .argument)
-      let result = try type(R.self, .result)
-      let name = "a closure (\(A.self)) -> \(R.self)"
+      let argumentType = try type(argument, .argument)
+      let resultType = try type(result, .result)
+      let name = "a closure (\(argument)) -> \(name(result))"
       switch kind {
-      case .chunk: return (.chunk(closure, argument, result), name)
-      case .chunkOfResults: return (.chunkOfResults(closure, argument, result), name)
-      default: return (.closure1(closure, argument, result), name)
+      case .chunk: return (.chunk(closure, argumentType, resultType), name)
+      case .chunkOfResults: return (.chunkOfResults(closure, argumentType, resultType), name)
+      case .asyncClosure1: return (.asyncClosure1(closure, argumentType, resultType), name)
+      default: return (.closure1(closure, argumentType, resultType), name)
       }
     }
   }
@@ -86,30 +115,31 @@ enum FunctionRegistry {
   static func closure2<A, B, R>(_ body: @escaping @Sendable (A, B) throws -> R)
     throws(TaskEncodingError) -> FunctionDefinition
   {
-    let box = Closure2(call: body)
+    try closure2(Closure2(call: body), A.self, B.self, R.self)
+  }
+
+  static func closure2<A, B>(void body: @escaping @Sendable (A, B) throws -> Void)
+    throws(TaskEncodingError) -> FunctionDefinition
+  {
+    try closure2(VoidClosure2(call: body), A.self, B.self, Nothing.self)
+  }
+
+  private static func closure2<Box, A, B, R>(_ box: Box, _ first: A.Type, _ second: B.Type, _ result: R.Type)
+    throws(TaskEncodingError) -> FunctionDefinition
+  {
     let key = Key(
-      kind: .closure2, code: try code(of: box), first: ObjectIdentifier(A.self), second: ObjectIdentifier(B.self),
-      third: ObjectIdentifier(R.self))
+      kind: .closure2, code: try code(of: box), first: ObjectIdentifier(first), second: ObjectIdentifier(second),
+      third: ObjectIdentifier(result))
     return try definition(key) { () throws(TaskEncodingError) in
       let closure = try reference(to: box)
-      let first = try type(A.self, .argument)
-      let second = try type(B.self, .argument)
-      return (.closure2(closure, first, second, try type(R.self, .result)), "a closure (\(A.self), \(B.self)) -> \(R.self)")
+      let firstType = try type(first, .argument)
+      let secondType = try type(second, .argument)
+      let name = "a closure (\(first), \(second)) -> \(name(result))"
+      return (.closure2(closure, firstType, secondType, try type(result, .result)), name)
     }
   }
 
-  static func asyncClosure1<A, R>(_ body: @escaping @Sendable (A) async throws -> R)
-    throws(TaskEncodingError) -> FunctionDefinition
-  {
-    let box = AsyncClosure1(call: body)
-    let key = Key(
-      kind: .asyncClosure1, code: try code(of: box), first: ObjectIdentifier(A.self), second: ObjectIdentifier(R.self))
-    return try definition(key) { () throws(TaskEncodingError) in
-      let closure = try reference(to: box)
-      let argument = try type(A.self, .argument)
-      return (.asyncClosure1(closure, argument, try type(R.self, .result)), "a closure (\(A.self)) async -> \(R.self)")
-    }
-  }
+  private static func name(_ result: Any.Type) -> String { result == Nothing.self ? "Void" : "\(result)" }
 
   static func task<T: ProcessTask>(_ task: T.Type) throws(TaskEncodingError) -> FunctionDefinition {
     try definition(Key(kind: .task, code: 0, first: ObjectIdentifier(task))) { () throws(TaskEncodingError) in

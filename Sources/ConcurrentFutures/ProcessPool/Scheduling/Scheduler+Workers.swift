@@ -188,8 +188,8 @@ extension Scheduler {
     var wasAsked = false
   }
 
-  /// A worker is gone. `started` says of a slot whether its task had begun, whatever was heard.
-  mutating func workerGone(_ index: Int, started: (Int) -> Bool) -> Death {
+  /// A worker is gone. A SIGKILL counts little as an early death: it comes from outside. `started` says of a slot whether its task had begun, whatever was heard.
+  mutating func workerGone(_ index: Int, wasKilled: Bool = false, started: (Int) -> Bool) -> Death {
     guard let worker = workers[index] else { return Death() }
     workers[index] = nil
     var death = Death(wasAsked: worker.endsOnRequest)
@@ -210,8 +210,8 @@ extension Scheduler {
     }
     queue.prepend(back)
     if !worker.isReady, !worker.endsOnRequest {
-      earlyDeaths += 1
-      death.isOneTooMany = earlyDeaths >= Self.mostEarlyDeaths
+      earlyDeaths += wasKilled ? 1 : Self.weightOfEarlyDeath
+      death.isOneTooMany = earlyDeaths >= Self.mostEarlyDeaths * Self.weightOfEarlyDeath
     }
     return death
   }

@@ -34,9 +34,10 @@ struct Scheduler<Work: Sendable, Handle: Sendable>: Sendable {
   var spawning = 0
   /// Workers to have although nothing is queued.
   var wanted = 0
-  /// Workers that ended in a row before they were ready.
+  /// Workers that ended in a row before they were ready, weighted.
   var earlyDeaths = 0
   static var mostEarlyDeaths: Int { 5 }
+  static var weightOfEarlyDeath: Int { 20 }
 
   enum Phase: Sendable {
     case open

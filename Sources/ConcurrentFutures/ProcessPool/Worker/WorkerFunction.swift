@@ -18,6 +18,10 @@ extension FunctionReference {
     switch self {
     case .closure0(let closure, let result):
       guard let result = result.codable else { return nil }
+      if result == Nothing.self {
+        let body = closure.closure(VoidClosure0.self).call
+        return Call0 { try Nothing(after: body()) }
+      }
       func make<R: Codable>(_ result: R.Type) -> any WorkerFunction {
         Call0(body: closure.closure(Closure0<R>.self).call)
       }
@@ -67,6 +71,10 @@ private struct Maker1: FunctionMaker {
   let argument: any Codable.Type
   func make(_ result: any Codable.Type) -> any WorkerFunction {
     func open<A: Codable>(_ a: A.Type) -> any WorkerFunction {
+      if result == Nothing.self {
+        let body = closure.closure(VoidClosure1<A>.self).call
+        return Call1<A, Nothing> { try Nothing(after: body($0)) }
+      }
       func both<R: Codable>(_ r: R.Type) -> any WorkerFunction {
         Call1(body: closure.closure(Closure1<A, R>.self).call)
       }
@@ -81,6 +89,10 @@ private struct MakerAsync: FunctionMaker {
   let argument: any Codable.Type
   func make(_ result: any Codable.Type) -> any WorkerFunction {
     func open<A: Codable>(_ a: A.Type) -> any WorkerFunction {
+      if result == Nothing.self {
+        let body = closure.closure(VoidAsyncClosure1<A>.self).call
+        return CallAsync<A, Nothing> { try await Nothing(after: body($0)) }
+      }
       func both<R: Codable>(_ r: R.Type) -> any WorkerFunction {
         CallAsync(body: closure.closure(AsyncClosure1<A, R>.self).call)
       }
@@ -131,6 +143,10 @@ private struct Maker2: FunctionMaker {
   func make(_ result: any Codable.Type) -> any WorkerFunction {
     func open<A: Codable>(_ a: A.Type) -> any WorkerFunction {
       func two<B: Codable>(_ b: B.Type) -> any WorkerFunction {
+        if result == Nothing.self {
+          let body = closure.closure(VoidClosure2<A, B>.self).call
+          return Call1<Arguments2<A, B>, Nothing> { try Nothing(after: body($0.first, $0.second)) }
+        }
         func all<R: Codable>(_ r: R.Type) -> any WorkerFunction {
           let body = closure.closure(Closure2<A, B, R>.self).call
           return Call1<Arguments2<A, B>, R> { try body($0.first, $0.second) }
@@ -164,6 +180,16 @@ struct Arguments2<A: Codable, B: Codable>: Codable {
     first = try container.decode(A.self)
     second = try container.decode(B.self)
   }
+}
+
+/// The result of a closure that has none: `Void` is not Codable.
+struct Nothing: Codable, Sendable {
+  init(after: Void) {}
+  func encode(to encoder: any Encoder) throws {
+    var container = encoder.singleValueContainer()
+    try container.encode(true)
+  }
+  init(from decoder: any Decoder) throws {}
 }
 
 // MARK: the calls

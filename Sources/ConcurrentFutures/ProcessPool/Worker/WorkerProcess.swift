@@ -130,6 +130,8 @@ final class WorkerProcess {
       send(OutgoingFrame(FrameHeader(.hello)))
     } else {
       answer(header, outcome, nanoseconds: 0)
+      // Nothing may run here: wait for the end.
+      while true { hear() }
     }
   }
 
