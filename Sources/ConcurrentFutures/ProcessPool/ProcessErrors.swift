@@ -67,7 +67,9 @@ public struct RemoteError: Error, Sendable, Hashable, CustomStringConvertible {
   public let message: String
 
   /// The error's description and type, and what to do to get the error itself.
-  public var description: String { "\(message) (\(typeName) in a worker process; make it Codable to receive it as itself)" }
+  public var description: String {
+    "\(message) (\(typeName) in a worker process; make it Codable to receive it as itself)"
+  }
 }
 
 /// A task's closure, argument or result cannot travel between processes.

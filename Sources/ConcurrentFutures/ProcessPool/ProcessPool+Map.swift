@@ -123,7 +123,9 @@ private final class ChunkedMap<A: Codable & Sendable, R: Codable & Sendable>: Fu
 
   private func takeChunk() -> (Int, Range<Int>)? {
     state.withLock { state in
-      guard !state.hasEnded, state.next < elements.count, state.inFlight.count + state.submitting < limit else { return nil }
+      guard !state.hasEnded, state.next < elements.count, state.inFlight.count + state.submitting < limit else {
+        return nil
+      }
       var size = state.chunkSize
       // Towards the end smaller ones, so that all workers end at about the same time.
       if !fixedSize { size = max(1, min(size, (elements.count - state.next) / (2 * core.maxWorkers))) }
@@ -145,7 +147,8 @@ private final class ChunkedMap<A: Codable & Sendable, R: Codable & Sendable>: Fu
         state.inFlight[number] = nil
         state.results[number] = values
         if !fixedSize { adapt(&state, count: count, Double(nanoseconds)) }
-        guard state.next == elements.count, state.inFlight.isEmpty, state.submitting == 0, let outer = state.outer else {
+        guard state.next == elements.count, state.inFlight.isEmpty, state.submitting == 0, let outer = state.outer
+        else {
           return nil
         }
         state.hasEnded = true

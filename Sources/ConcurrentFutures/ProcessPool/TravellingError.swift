@@ -30,13 +30,15 @@ struct TravellingError: Codable, Sendable {
     var container = try decoder.unkeyedContainer()
     let bytes = try container.decode([UInt8].self)
     if bytes.isEmpty {
-      error = RemoteDescription(
-        typeName: try container.decode(String.self), message: try container.decode(String.self)
-      ).error
+      error =
+        RemoteDescription(
+          typeName: try container.decode(String.self), message: try container.decode(String.self)
+        ).error
     } else if let type = bytes.withUnsafeBytes(Self.errorType) {
       error = try type.init(from: container.superDecoder())
     } else {
-      throw DecodingError.dataCorruptedError(in: container, debugDescription: "an error of a type that is not known here")
+      throw DecodingError.dataCorruptedError(
+        in: container, debugDescription: "an error of a type that is not known here")
     }
   }
 
@@ -103,7 +105,9 @@ enum ElementOutcome<R: Codable>: Codable {
 
   init(from decoder: any Decoder) throws {
     var container = try decoder.unkeyedContainer()
-    self = try container.decode(Bool.self) ? .value(container.decode(R.self)) : .error(container.decode(TravellingError.self))
+    self =
+      try container.decode(Bool.self)
+      ? .value(container.decode(R.self)) : .error(container.decode(TravellingError.self))
   }
 }
 

@@ -87,13 +87,21 @@ extension ProcessPools {
     @Test(arguments: Death.allCases)
     func aDeathWhileRunningCostsItsTaskOnly(_ death: Death) async throws {
       try await withPool { pool in
-        let before = (0..<20).map { pool.submit($0) { usleep(500); return $0 } }
+        let before = (0..<20).map {
+          pool.submit($0) {
+            usleep(500); return $0
+          }
+        }
         let dying = pool.submit(death) { death -> Int in
           fputs("last words\n", stderr)
           death.happen()
           return 1
         }
-        let after = (0..<20).map { pool.submit($0) { usleep(500); return $0 } }
+        let after = (0..<20).map {
+          pool.submit($0) {
+            usleep(500); return $0
+          }
+        }
         let error = await #expect(throws: WorkerTerminatedError.self) { try await dying.value }
         #expect(error.map { death.matches($0.reason) } == true, "\(String(describing: error))")
         #expect(error?.standardErrorTail.contains("last words") == true)
@@ -137,7 +145,9 @@ extension ProcessPools {
           counter.raise()
           throw CancellationError()
         }
-        await #expect(throws: CancellationError.self, "a task that throws is not run again") { try await throwing.value }
+        await #expect(throws: CancellationError.self, "a task that throws is not run again") {
+          try await throwing.value
+        }
         counter.lower()
       }
     }
@@ -146,7 +156,9 @@ extension ProcessPools {
       try await withPool(workers: 1) { pool in
         let started = ContinuousClock.now
         let process = pool.submit { getpid() }
-        let endless = pool.submit(1, timeout: .milliseconds(50)) { (n: Int) -> Int in while n > 0 {} ; return n }
+        let endless = pool.submit(1, timeout: .milliseconds(50)) { (n: Int) -> Int in
+          while n > 0 {}; return n
+        }
         // It waits longer than it may run: the queue's time is not counted.
         let behind = pool.submit(2, timeout: .milliseconds(40)) { $0 }
         await #expect(throws: TimeoutError.self) { try await endless.value }
@@ -180,7 +192,9 @@ extension ProcessPools {
           running.raise()
           while true { usleep(1000) }
         }
-        let neighbour = pool.submit(1) { (n: Int) -> Int in usleep(100_000); return n }
+        let neighbour = pool.submit(1) { (n: Int) -> Int in
+          usleep(100_000); return n
+        }
         #expect(await eventually { running.isRaised && endless.isRunning })
         let processes = pool.workerProcessIdentifiers
         #expect(endless.cancel())
@@ -255,11 +269,15 @@ extension ProcessPools {
       try await withPool(workers: workers) { pool in
         let killer = Task {
           while !Task.isCancelled {
-            try? await Task.sleep(for: .milliseconds(7))
+            try? await Task.sleep(for: .milliseconds(20))
             if let victim = pool.workerProcessIdentifiers.randomElement() { kill(victim, SIGKILL) }
           }
         }
-        let futures = (0..<3000).map { pool.submit($0, retries: 100) { (n: Int) -> Int in usleep(50); return n + 1 } }
+        let futures = (0..<3000).map {
+          pool.submit($0, retries: 100) { (n: Int) -> Int in
+            usleep(50); return n + 1
+          }
+        }
         for (n, future) in futures.enumerated() { try await #expect(future.value == n + 1) }
         killer.cancel()
       }
@@ -297,7 +315,9 @@ extension ProcessPools {
       try await withPool(workers: 1) { pool in
         let grandchild = try await pool.submit { () -> Int32 in
           let inner = makePool(workers: 1)
-          inner.submit(1) { (n: Int) -> Int in while n > 0 {} ; return n }
+          inner.submit(1) { (n: Int) -> Int in
+            while n > 0 {}; return n
+          }
           while inner.workerProcessIdentifiers.isEmpty { usleep(1000) }
           usleep(50_000)
           leaked = inner

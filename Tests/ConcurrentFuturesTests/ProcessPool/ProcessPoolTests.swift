@@ -102,7 +102,9 @@ extension ProcessPools {
       try await withPool(workers: 1) { pool in
         let process = try await pool.submit { getpid() }.value
         let captured = 5
-        let capturing = await #expect(throws: TaskEncodingError.self) { try await pool.submit(1) { $0 + captured }.value }
+        let capturing = await #expect(throws: TaskEncodingError.self) {
+          try await pool.submit(1) { $0 + captured }.value
+        }
         #expect(capturing?.subject == .closure)
         #expect(capturing?.description.contains("pass values as the argument") == true)
 
@@ -116,9 +118,13 @@ extension ProcessPools {
           try await pool.submit(Undecodable()) { _ in 1 }.value
         }
         #expect(undecodable?.subject == .argument)
-        let result = await #expect(throws: TaskEncodingError.self) { try await pool.submit(1) { _ in Unencodable() }.value }
+        let result = await #expect(throws: TaskEncodingError.self) {
+          try await pool.submit(1) { _ in Unencodable() }.value
+        }
         #expect(result?.subject == .result)
-        let back = await #expect(throws: TaskEncodingError.self) { try await pool.submit(1) { _ in Undecodable() }.value }
+        let back = await #expect(throws: TaskEncodingError.self) {
+          try await pool.submit(1) { _ in Undecodable() }.value
+        }
         #expect(back?.subject == .result)
         try await #expect(pool.submit { getpid() }.value == process, "the worker lived on")
       }
@@ -165,7 +171,9 @@ extension ProcessPools {
         try await #expect(pool.map(0..<10, chunkSize: 3) { "\($0)" }.value == (0..<10).map { "\($0)" })
         try await #expect(pool.map([Int]()) { $0 }.value == [])
         await #expect(throws: CodableFailure(code: 500)) {
-          try await pool.map(0..<1000) { (n: Int) -> Int in if n == 500 { throw CodableFailure(code: n) }; return n }.value
+          try await pool.map(0..<1000) { (n: Int) -> Int in
+            if n == 500 { throw CodableFailure(code: n) }; return n
+          }.value
         }
       }
     }
@@ -203,7 +211,8 @@ extension ProcessPools {
         #expect(open.count <= 4, "\(open)")
         try await #expect(pool.submit { getenv("CONCURRENT_FUTURES_WORKER") == nil }.value)
         try await #expect(pool.submit { getpgrp() == getpid() }.value)
-        try await #expect(pool.submit { read(0, UnsafeMutableRawPointer.allocate(byteCount: 1, alignment: 1), 1) }.value == 0)
+        try await #expect(
+          pool.submit { read(0, UnsafeMutableRawPointer.allocate(byteCount: 1, alignment: 1), 1) }.value == 0)
       }
     }
 

@@ -48,7 +48,11 @@ extension ProcessPools {
   @Suite struct Ending {
     @Test func shutdownWaitsForEverything() async throws {
       let pool = makePool()
-      let futures = (0..<200).map { pool.submit($0) { (n: Int) -> Int in usleep(200); return n } }
+      let futures = (0..<200).map {
+        pool.submit($0) { (n: Int) -> Int in
+          usleep(200); return n
+        }
+      }
       await pool.shutdown()
       #expect(futures.allSatisfy { $0.isDone && !$0.isCancelled })
       await #expect(throws: ExecutorShutDownError.self) { try await pool.submit(1) { $0 }.value }
@@ -95,7 +99,11 @@ extension ProcessPools {
 
     @Test func aDroppedPoolFinishesItsWork() async throws {
       var pool: ProcessPool? = makePool()
-      let futures = (0..<50).map { pool!.submit($0) { (n: Int) -> Int in usleep(200); return n } }
+      let futures = (0..<50).map {
+        pool!.submit($0) { (n: Int) -> Int in
+          usleep(200); return n
+        }
+      }
       _ = try await futures[0].value
       let processes = pool!.workerProcessIdentifiers
       pool = nil

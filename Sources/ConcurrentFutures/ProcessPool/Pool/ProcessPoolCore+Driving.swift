@@ -243,7 +243,9 @@ extension ProcessPoolCore {
     return state.starting
   }
 
-  private func answered(_ frame: ReceivedFrame, _ worker: WorkerHandle, _ driverState: DriverState) throws(ChannelViolation) {
+  private func answered(_ frame: ReceivedFrame, _ worker: WorkerHandle, _ driverState: DriverState)
+    throws(ChannelViolation)
+  {
     let header = frame.header
     switch header.kind {
     case .returned, .threw, .threwRemote, .refused: break
@@ -373,7 +375,9 @@ extension ProcessPoolCore {
   private func closeIfDone(_ driverState: DriverState) {
     guard driverState.workers.isEmpty, driverState.deliveries.isEmpty else { return }
     let isDone = state.withLock { state in
-      guard !state.scheduler.isOpen, state.scheduler.isEmpty, state.scheduler.isIdle, !state.isClosed else { return false }
+      guard !state.scheduler.isOpen, state.scheduler.isEmpty, state.scheduler.isIdle, !state.isClosed else {
+        return false
+      }
       state.isClosed = true
       return true
     }

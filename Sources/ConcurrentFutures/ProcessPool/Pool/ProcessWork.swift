@@ -92,7 +92,8 @@ final class ReceivedFrame {
         return .failure(RemoteError(typeName: "unknown", message: "an error of a type that is not known here"))
       }
       do { return .failure(try coder.decode(type, from: payload)) } catch {
-        return .failure(RemoteError(typeName: "\(type)", message: "an error that cannot be decoded: \(describe(error))"))
+        return .failure(
+          RemoteError(typeName: "\(type)", message: "an error that cannot be decoded: \(describe(error))"))
       }
     case .threwRemote:
       return .failure(RemoteDescription(payload.prefix)?.error ?? RemoteError(typeName: "unknown", message: "unknown"))

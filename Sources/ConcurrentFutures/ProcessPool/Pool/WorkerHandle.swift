@@ -97,7 +97,9 @@ final class WorkerHandle: @unchecked Sendable {
 
     private mutating func writeNext(_ socket: Int32) {
       if pending[next].header.descriptors > 0, !pending[next].hasSentDescriptors {
-        guard let message = pending[next].message, DescriptorInbox.send(message, to: socket, wait: false) else { return }
+        guard let message = pending[next].message, DescriptorInbox.send(message, to: socket, wait: false) else {
+          return
+        }
         pending[next].hasSentDescriptors = true
       }
       do { try pending[next].write(to: &writer) } catch { isBroken = true }

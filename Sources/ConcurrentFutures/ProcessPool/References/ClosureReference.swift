@@ -24,7 +24,9 @@ struct ClosureReference: Hashable {
   init?<Box>(_ box: Box) {
     precondition(MemoryLayout<Box>.size == 2 * MemoryLayout<UInt>.size)
     let words = unsafeBitCast(box, to: (code: UInt, context: UInt).self)
-    guard words.context == 0, let code = UnsafeRawPointer(bitPattern: words.code), cp_is_in_image(code) else { return nil }
+    guard words.context == 0, let code = UnsafeRawPointer(bitPattern: words.code), cp_is_in_image(code) else {
+      return nil
+    }
     offset = code - cp_image_anchor()
   }
 

@@ -60,7 +60,8 @@ enum FunctionRegistry {
     try closure0(Closure0(call: body), R.self)
   }
 
-  static func closure0(void body: @escaping @Sendable () throws -> Void) throws(TaskEncodingError) -> FunctionDefinition {
+  static func closure0(void body: @escaping @Sendable () throws -> Void) throws(TaskEncodingError) -> FunctionDefinition
+  {
     try closure0(VoidClosure0(call: body), Nothing.self)
   }
 
@@ -77,7 +78,9 @@ enum FunctionRegistry {
     try closure1(Closure1(call: body), kind, A.self, R.self)
   }
 
-  static func closure1<A>(void body: @escaping @Sendable (A) throws -> Void) throws(TaskEncodingError) -> FunctionDefinition {
+  static func closure1<A>(void body: @escaping @Sendable (A) throws -> Void) throws(TaskEncodingError)
+    -> FunctionDefinition
+  {
     try closure1(VoidClosure1(call: body), .closure1, A.self, Nothing.self)
   }
 
@@ -174,7 +177,9 @@ enum FunctionRegistry {
     return reference
   }
 
-  private static func type(_ type: Any.Type, _ subject: TaskEncodingError.Subject) throws(TaskEncodingError) -> TypeReference {
+  private static func type(_ type: Any.Type, _ subject: TaskEncodingError.Subject) throws(TaskEncodingError)
+    -> TypeReference
+  {
     guard let reference = TypeReference(type) else {
       throw TaskEncodingError(
         subject,

@@ -27,7 +27,8 @@ extension Scheduler {
   }
 
   private func isInFlight(_ id: TaskID, slot: Int, worker index: Int) -> Bool {
-    guard let worker = workers[index], slot < worker.slots.count, worker.slots[slot] == .task(id), let record = record(id)
+    guard let worker = workers[index], slot < worker.slots.count, worker.slots[slot] == .task(id),
+      let record = record(id)
     else { return false }
     return record.worker == index && record.slot == slot
   }
@@ -126,7 +127,9 @@ extension Scheduler {
 
   /// Workers that hold tasks behind one that takes long, while another worker is idle.
   func congested(now: UInt64) -> [Int] {
-    guard queue.count == 0, workers.contains(where: { $0.map { $0.hasRoom && $0.inFlight == 0 } ?? false }) else { return [] }
+    guard queue.count == 0, workers.contains(where: { $0.map { $0.hasRoom && $0.inFlight == 0 } ?? false }) else {
+      return []
+    }
     return workers.indices.filter { index in
       guard let worker = workers[index], worker.running != nil else { return false }
       return worker.inFlight > 1 && now > worker.runningSince &+ 500_000

@@ -8,7 +8,9 @@ struct TaskID: Hashable, Sendable {
     self.index = index
     self.generation = generation
   }
-  init(bits: UInt64) { self.init(index: UInt32(truncatingIfNeeded: bits), generation: UInt32(truncatingIfNeeded: bits >> 32)) }
+  init(bits: UInt64) {
+    self.init(index: UInt32(truncatingIfNeeded: bits), generation: UInt32(truncatingIfNeeded: bits >> 32))
+  }
 }
 
 /// The scheduler of a process pool: who runs what. A pure state machine; its owner locks, asks, unlocks and acts.

@@ -95,7 +95,8 @@ public final class SharedArray<Element: BitwiseCopyable & Sendable>: Codable, @u
     let count = try container.decode(Int.self)
     let stride = try container.decode(Int.self)
     guard stride == MemoryLayout<Element>.stride, let bytes = try? Self.bytes(for: count), bytes <= memory.size else {
-      throw DecodingError.dataCorruptedError(in: container, debugDescription: "the shared memory is smaller than the array")
+      throw DecodingError.dataCorruptedError(
+        in: container, debugDescription: "the shared memory is smaller than the array")
     }
     self.init(memory: memory, count: count)
   }

@@ -237,7 +237,8 @@ final class WorkerProcess {
     let control = memory.toParentControl
     func hasRoom() -> Bool {
       // A violation is found by the write that follows.
-      ((try? writer.room(for: 1)) ?? Int.max) > 0 && ((try? writer.room(for: wanted)) ?? Int.max) >= min(wanted, 64 * 1024)
+      ((try? writer.room(for: 1)) ?? Int.max) > 0
+        && ((try? writer.room(for: wanted)) ?? Int.max) >= min(wanted, 64 * 1024)
     }
     for look in 1...2000 {
       if hasRoom() { return }
