@@ -1,4 +1,5 @@
 import CPlatformSupport
+import Synchronization
 
 // Delivery: running the registrations of a future that is done.
 //
@@ -31,20 +32,41 @@ private final class DeferredDeliveries {
 }
 
 extension _FutureCore {
+  /// Whether a delivery may nest here. If so, ``endDelivery(_:)`` has to follow.
+  @usableFromInline final func beginDelivery() -> Bool {
+    let thread = cf_thread()
+    if thread.pointee.delivery_depth >= maximumDepth { return false }
+    thread.pointee.delivery_depth += 1
+    return true
+  }
+
+  /// Ends a delivery whose slot was called, unless something has been registered since.
+  @usableFromInline final func endDelivery(_ state: FutureWord) {
+    var ended = state
+    ended.endDelivery()
+    if !word.compareExchange(
+      expected: state.bits, desired: ended.bits, successOrdering: .acquiringAndReleasing, failureOrdering: .relaxed
+    ).exchanged {
+      deliverAll()
+    }
+    leaveDelivery()
+  }
+
+  private final func leaveDelivery() {
+    let thread = cf_thread()
+    if thread.pointee.delivery_depth == 1, thread.pointee.deferred_deliveries != nil { runDeferredDeliveries() }
+    thread.pointee.delivery_depth -= 1
+  }
+
   /// Runs every registration. The caller has just put the word into `delivering`.
   @usableFromInline @inline(never)
   final func deliver() {
-    let thread = cf_thread()
-    if thread.pointee.delivery_depth >= maximumDepth {
+    guard beginDelivery() else {
       deferDelivery()
       return
     }
-    thread.pointee.delivery_depth += 1
     deliverAll()
-    if thread.pointee.delivery_depth == 1, thread.pointee.deferred_deliveries != nil {
-      runDeferredDeliveries()
-    }
-    thread.pointee.delivery_depth -= 1
+    leaveDelivery()
   }
 
   private final func deliverAll() {

@@ -2,10 +2,10 @@
 public struct DoneCallbackToken: Sendable, Hashable {
   /// Never dereferenced: only tells futures apart.
   @usableFromInline let future: ObjectIdentifier
-  @usableFromInline let slotSerial: UInt32
+  @usableFromInline let slotSerial: UInt16
   @usableFromInline let registration: Registration?
 
-  @usableFromInline init(future: ObjectIdentifier, slotSerial: UInt32 = 0, registration: Registration? = nil) {
+  @usableFromInline init(future: ObjectIdentifier, slotSerial: UInt16 = 0, registration: Registration? = nil) {
     self.future = future
     self.slotSerial = slotSerial
     self.registration = registration
@@ -47,17 +47,17 @@ extension Future {
   ///
   /// - Returns: a token for ``removeDoneCallback(_:)``.
   @inlinable @discardableResult
-  public func addDoneCallback(_ callback: @escaping @Sendable (Future) -> Void) -> DoneCallbackToken {
+  public func addDoneCallback(_ callback: consuming @escaping @Sendable (Future) -> Void) -> DoneCallbackToken {
     var state = lock()
     switch state.register() {
     case .fillSlot:
-      slot = .callback(callback)
+      slot = .callback(consume callback)
       slotSerial &+= 1
       let serial = slotSerial
       unlock(state)
       return DoneCallbackToken(future: ObjectIdentifier(self), slotSerial: serial)
     case .append:
-      return append(CallbackRegistration(callback), state)
+      return append(CallbackRegistration(consume callback), state)
     case .callNow:
       unlock(state)
       callback(self)
@@ -84,10 +84,11 @@ extension Future {
       if removed, extras!.isEmpty { state.bits &= ~FutureWord.listed }
     } else if state.isSlotFull, token.slotSerial == slotSerial {
       removed = true
-      swap(&removedSlot, &slot)
+      removedSlot = takeSlot()
       state.emptySlot()
     }
     unlock(state)
+    _ = consume removedSlot
     if removed { token.registration?.wasRemoved() }
     return removed
   }

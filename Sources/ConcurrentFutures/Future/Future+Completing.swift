@@ -51,9 +51,8 @@ extension Future {
     }
     let source = hasSource(in: before) ? takeContents(in: before) : .nothing
     storeValue(value)
-    unlock(state)
+    if action == .storeAndDeliver { unlockAndDeliver(state) } else { unlock(state) }
     _ = consume source
-    if action == .storeAndDeliver { deliver() }
   }
 
   /// Finishes the future with an error.
@@ -85,9 +84,8 @@ extension Future {
       storeError(error)
       state.bits |= FutureWord.failed
     }
-    unlock(state)
+    if action == .storeAndDeliver { unlockAndDeliver(state) } else { unlock(state) }
     _ = consume source
-    if action == .storeAndDeliver { deliver() }
     return true
   }
 

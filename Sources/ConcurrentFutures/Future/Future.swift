@@ -23,13 +23,6 @@ import CPlatformSupport
 ///
 /// The semantics are those of Python's `concurrent.futures.Future`, except that `cancel()` itself wakes every waiter.
 public final class Future<Success: Sendable>: _FutureCore, @unchecked Sendable {
-  /// The earliest registration, kept here so that one callback or one combinator costs no allocation.
-  @usableFromInline enum Slot {
-    case empty
-    case callback(@Sendable (Future<Success>) -> Void)
-    case observer(Int, FutureObserver)
-  }
-
   @usableFromInline @exclusivity(unchecked) final var slot: Slot = .empty
 
   @inlinable override init(word: FutureWord, work: Work? = nil) { super.init(word: word, work: work) }
@@ -63,28 +56,18 @@ public final class Future<Success: Sendable>: _FutureCore, @unchecked Sendable {
     if extras == nil && !state.isSlotFull && payloadIsTrivial(in: state) { return }
     // A pending future may own the next one of a long chain through its callbacks, a finished one through its value.
     DeferredRelease.perform {
-      slot = .empty
-      extras = nil
-      _ = takeContents(in: state)
+      _ = Leftovers(state: state, self)
     } orLater: {
-      let leftovers = Leftovers(state: state, self)
-      slot = .empty
-      extras = nil
-      return leftovers
+      Leftovers(state: state, self)
     }
   }
 
   // MARK: what the core asks of the part that knows the type
 
   @usableFromInline override func unlockAndCallSlot(_ state: FutureWord) {
-    let taken = slot
-    slot = .empty
+    let taken = takeSlot()
     unlock(state)
-    switch taken {
-    case .empty: break
-    case .callback(let callback): callback(self)
-    case .observer(let index, let observer): observer.futureDone(self, index: index)
-    }
+    call(taken)
   }
 
   @usableFromInline override func addObserverCore(_ observer: FutureObserver, index: Int) -> ObserverAdded {
@@ -99,8 +82,8 @@ public final class Future<Success: Sendable>: _FutureCore, @unchecked Sendable {
     switch added {
     case .alreadyDone: break
     case .inSlot:
-      if state.isSlotFull, case .observer(index, let current) = slot, current === observer {
-        swap(&removedSlot, &slot)
+      if state.isSlotFull, slotHolds(observer, index: index) {
+        removedSlot = takeSlot()
         state.emptySlot()
         removed = true
       }
@@ -111,6 +94,7 @@ public final class Future<Success: Sendable>: _FutureCore, @unchecked Sendable {
       }
     }
     unlock(state)
+    _ = consume removedSlot
     return removed
   }
 
@@ -129,15 +113,15 @@ public final class Future<Success: Sendable>: _FutureCore, @unchecked Sendable {
   @usableFromInline override func cancelBeforeStart() { cancel() }
   @usableFromInline override func rejected(because error: any Error) { complete(with: .failure(error)) }
 
-  /// What a future owned when it died inside the release of another.
+  /// What a future owned when it died.
   private final class Leftovers: DeferredRelease {
     private let slot: Slot
     private let extras: FutureExtras?
     private let contents: Contents
 
     init(state: FutureWord, _ future: Future) {
-      slot = future.slot
-      extras = future.extras
+      slot = future.takeSlot()
+      extras = future.extras.take()
       contents = future.takeContents(in: state)
     }
   }

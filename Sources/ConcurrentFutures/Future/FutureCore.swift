@@ -15,8 +15,6 @@ public import Synchronization
 @_documentation(visibility: internal)
 public class _FutureCore: _PoolItem, @unchecked Sendable {
   @usableFromInline final let word: Atomic<UInt32>
-  /// How many registrations the slot has held: tells one token from the next.
-  @usableFromInline @exclusivity(unchecked) final var slotSerial: UInt32 = 0
   @usableFromInline @exclusivity(unchecked) final var extras: FutureExtras?
   /// Raw memory for the body before it starts and the result after the end; see ``FuturePayload``.
   @usableFromInline @exclusivity(unchecked) final var payload: FuturePayload = (0, 0)

@@ -1,3 +1,5 @@
+import Synchronization
+
 /// What a pool's queue holds: something that a worker can run once.
 ///
 /// `work` takes the item itself, so that it needs to capture nothing: code that the caller's module has specialised for
@@ -8,8 +10,10 @@ public class _PoolItem: @unchecked Sendable {
 
   @usableFromInline @exclusivity(unchecked) final let work: Work?
 
-  /// Which pool's queue the item is in; 0 for none. Set before the item is published, and compared only.
-  @usableFromInline @exclusivity(unchecked) final var home: UInt = 0
+  /// Which pool's queue the item is in; ``PoolID/none`` for none. Set before the item is published.
+  @usableFromInline @exclusivity(unchecked) final var home: PoolID = .none
+  /// For futures: how many registrations the slot has held, which tells one token from the next. Here, where there is room.
+  @usableFromInline @exclusivity(unchecked) final var slotSerial: UInt16 = 0
 
   @usableFromInline init(work: Work?) { self.work = work }
 
@@ -23,5 +27,34 @@ public class _PoolItem: @unchecked Sendable {
   /// The pool will never run this item: it broke or was shut down before the item could be queued.
   @usableFromInline func rejected(because error: any Error) {
     preconditionFailure("an item that no pool holds cannot be rejected")
+  }
+}
+
+/// A small number that no two pools have at once: every future has room for it.
+@usableFromInline
+struct PoolID: Equatable, Sendable {
+  fileprivate let number: UInt16
+
+  /// No pool. Also what a pool gets when 65,535 others are there; its waiters then sleep where others would help.
+  @usableFromInline static let none = PoolID(number: 0)
+
+  private struct Registry {
+    var free: [UInt16] = []
+    var last: UInt16 = 0
+  }
+  private static let registry = Mutex(Registry())
+
+  static func take() -> PoolID {
+    registry.withLock { registry in
+      if let number = registry.free.popLast() { return PoolID(number: number) }
+      if registry.last == .max { return .none }
+      registry.last += 1
+      return PoolID(number: registry.last)
+    }
+  }
+
+  /// The pool is gone, and so is everything that was in its queue.
+  func giveBack() {
+    if self != .none { Self.registry.withLock { $0.free.append(number) } }
   }
 }

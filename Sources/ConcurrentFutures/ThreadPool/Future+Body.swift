@@ -27,8 +27,7 @@ extension Future {
       return
     }
     storeValue(value)
-    unlock(state)
-    if action == .storeAndDeliver { deliver() }
+    if action == .storeAndDeliver { unlockAndDeliver(state) } else { unlock(state) }
   }
 
   /// Ends with an error, or as cancelled if that was asked for and is what the body says.

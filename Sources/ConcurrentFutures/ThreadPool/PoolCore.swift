@@ -53,9 +53,14 @@ final class PoolCore: TaskExecutor, @unchecked Sendable {
     state = PoolState(maximum: maximum, spareLimit: 64)
   }
 
-  deinit { lock.destroy() }
+  deinit {
+    lock.destroy()
+    id.giveBack()
+  }
 
   /// Tells this pool's futures from others'.
+  let id = PoolID.take()
+  /// Tells this pool's asynchronous bodies from others'.
   var identity: UInt { UInt(bitPattern: Unmanaged.passUnretained(self).toOpaque()) }
   var hints: Hints { Hints(bits: hintBits.load(ordering: .relaxed)) }
   func threadName(_ index: Int) -> String { "\(name.utf8.count > 11 ? String(name.prefix(11)) : name)-\(index)" }
@@ -99,7 +104,7 @@ final class PoolCore: TaskExecutor, @unchecked Sendable {
   /// - Returns: false in that case.
   @discardableResult
   func submit(_ item: _PoolItem, priority: TaskPriority, rejecting: Bool = true, limited: Bool = true) -> Bool {
-    item.home = identity
+    item.home = id
     let lane = Lane(priority)
     if lane == .medium, let worker = Worker.current, worker.core === self {
       pushLocally(item, worker)

@@ -171,16 +171,18 @@ public final class ThreadPool: Sendable {
   /// The primitive of divide and conquer: on a worker of this pool a fork allocates nothing, and a `b` that nobody took is
   /// called like a function. Elsewhere `b` is submitted like other work. Both always end before the call does; if both
   /// throw, the error of `a` counts. After Cilk's spawn and Rayon's `join`.
-  public func join<A: Sendable, B: Sendable>(
+  @inlinable public func join<A: Sendable, B: Sendable>(
     _ a: @Sendable () throws -> A, _ b: @Sendable () throws -> B
   ) rethrows -> (A, B) {
     nonisolated(unsafe) var first: Result<A, any Error>?
     nonisolated(unsafe) var second: Result<B, any Error>?
-    core.join({ first = Result { try a() } }, { second = Result { try b() } })
+    fork({ first = Result { try a() } }, { second = Result { try b() } })
     return try rethrowing(first!, second!, a, b) { throw $0 }
   }
 
-  private func rethrowing<A, B>(
+  @usableFromInline func fork(_ a: () -> Void, _ b: () -> Void) { core.join(a, b) }
+
+  @inlinable func rethrowing<A, B>(
     _ first: Result<A, any Error>, _ second: Result<B, any Error>, _ a: () throws -> A, _ b: () throws -> B,
     _ rescue: (any Error) throws -> Never
   ) rethrows -> (A, B) {

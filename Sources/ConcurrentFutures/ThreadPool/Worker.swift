@@ -183,7 +183,7 @@ final class Worker: BlockingHost, @unchecked Sendable {
   override func runInline(_ future: _FutureCore) {
     // Work of this pool that has not started runs right here. If it is the newest of our own it leaves the deque;
     // elsewhere the entry stays, and whoever comes to it finds that the future has been started.
-    guard future.work != nil, future.home == core.identity, future.acquired().phase == FutureWord.pending else { return }
+    guard future.work != nil, future.home == core.id, core.id != .none, future.acquired().phase == FutureWord.pending else { return }
     let bits = UInt(bitPattern: Unmanaged.passUnretained(future).toOpaque())
     if deque.pop(QueueEntry(bits: bits)) { Unmanaged.passUnretained(future).release() }
     core.runItem(future)

@@ -1,0 +1,51 @@
+// The slot: room inside a future for its earliest registration, so that one callback or one combinator costs no allocation.
+// The lock guards it.
+
+extension Future {
+  @usableFromInline typealias Callback = @Sendable (Future<Success>) -> Void
+
+  @usableFromInline enum Slot {
+    case empty
+    case callback(Callback)
+    case observer(Int, FutureObserver)
+  }
+
+  /// Moves the registration out. The caller changes the word.
+  @inlinable @inline(__always)
+  func takeSlot() -> Slot {
+    withUnsafeMutablePointer(to: &slot) { slot in
+      let taken = slot.move()
+      slot.initialize(to: .empty)
+      return taken
+    }
+  }
+
+  func slotHolds(_ observer: FutureObserver, index: Int) -> Bool {
+    if case .observer(index, let current) = slot { current === observer } else { false }
+  }
+
+  @inlinable @inline(__always)
+  func call(_ registration: Slot) {
+    switch registration {
+    case .empty: break
+    case .callback(let callback): callback(self)
+    case .observer(let index, let observer): observer.futureDone(self, index: index)
+    }
+  }
+
+  /// Gives the lock back and delivers: the one registration in the slot right here, anything else in ``deliver()``.
+  @inlinable @inline(__always)
+  func unlockAndDeliver(_ state: FutureWord) {
+    if state.bits & (FutureWord.slotFull | FutureWord.listed) == FutureWord.slotFull, beginDelivery() {
+      var emptied = state
+      emptied.emptySlot()
+      let taken = takeSlot()
+      unlock(emptied)
+      call(taken)
+      endDelivery(emptied)
+    } else {
+      unlock(state)
+      deliver()
+    }
+  }
+}
