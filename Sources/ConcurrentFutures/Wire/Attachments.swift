@@ -51,7 +51,7 @@ extension Decoder {
       throw DecodingError.dataCorrupted(
         DecodingError.Context(codingPath: codingPath, debugDescription: description))
     }
-    guard let descriptor = decoder.wire.attachments?.take(index) else {
+    guard let descriptor = decoder.wire.state.pointee.attachments?.take(index) else {
       let description = "The message has no descriptor at index \(index), or it was taken before."
       throw DecodingError.dataCorrupted(
         DecodingError.Context(codingPath: codingPath, debugDescription: description))

@@ -1,3 +1,5 @@
+import Synchronization
+
 /// Names a value that is being decoded, for its coding path and for what is remembered of it.
 struct NodeHandle {
   let serial: UInt64
@@ -26,7 +28,9 @@ struct DecoderState: ~Copyable {
   private(set) var reader: WireReader
   /// Where the value of the message begins.
   private(set) var valueStart = 0
-  let limits: WireLimits
+  var limits = WireLimits.standard
+  var isBusy = false
+  private(set) var attachments: ReceivedAttachments?
   private(set) var stack: StackBudget
   var keys = DecodingKeyTable()
   var keyCache = KeyIndexCache()
@@ -40,24 +44,38 @@ struct DecoderState: ~Copyable {
   private var nodeCapacity = 16
   private var nodeCount: Int32 = 0
   private var nextSerial: UInt64 = 1
+  /// The first serial of this message; smaller ones are of earlier messages.
+  private var firstSerial: UInt64 = 1
 
-  init(limits: WireLimits) {
-    self.limits = limits
+  private init() {
     reader = WireReader(base: UnsafePointer(bitPattern: 16)!, end: 0)
     stack = StackBudget(byteCount: limits.maximumStackByteCount)
     nodes = .allocate(capacity: nodeCapacity)
   }
 
-  deinit {
-    nodes.deallocate()
+  // MARK: - Reuse
+
+  /// States without a decoder; see `EncoderState`.
+  private static let unused = Mutex<UnusedStates<DecoderState>>(UnusedStates())
+
+  static func take() -> UnsafeMutablePointer<DecoderState> {
+    if let state = unused.withLock({ $0.take() }) { return state }
+    let state = UnsafeMutablePointer<DecoderState>.allocate(capacity: 1)
+    state.initialize(to: DecoderState())
+    return state
+  }
+
+  static func giveBack(_ state: UnsafeMutablePointer<DecoderState>) {
+    unused.withLock { $0.giveBack(state) }
   }
 
   // MARK: - Message
 
   /// Reads what surrounds the value.
   mutating func beginMessage(
-    _ bytes: UnsafeRawBufferPointer, segments: [UnsafeRawBufferPointer]
+    _ bytes: UnsafeRawBufferPointer, segments: [UnsafeRawBufferPointer], attachments: ReceivedAttachments?
   ) throws(WireFault) {
+    self.attachments = attachments
     stack = StackBudget(byteCount: limits.maximumStackByteCount)
     self.segments = segments
     segmentUsers = segments.isEmpty ? [] : Array(repeating: -1, count: segments.count)
@@ -86,6 +104,8 @@ struct DecoderState: ~Copyable {
     keyCache.reset()
     nodeCount = 0
     nesting = 0
+    firstSerial = nextSerial
+    attachments = nil
     if !segments.isEmpty {
       segments = []
       segmentUsers = []
@@ -130,6 +150,10 @@ struct DecoderState: ~Copyable {
   func isOpen(_ handle: NodeHandle) -> Bool {
     handle.index < nodeCount && nodes[Int(handle.index)].serial == handle.serial
   }
+
+  /// Whether a value belongs to the message that is being decoded.
+  @inline(__always)
+  func isCurrent(_ handle: NodeHandle) -> Bool { handle.serial >= firstSerial }
 
   /// What is remembered of a value, or nil when a container has outlived it and must do without.
   @inline(__always)

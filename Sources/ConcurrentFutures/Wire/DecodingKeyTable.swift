@@ -46,7 +46,7 @@ struct DecodingKeyTable: ~Copyable {
     let keepsMemory = entries.count <= 1024
     entries.removeAll(keepingCapacity: keepsMemory)
     names.removeAll(keepingCapacity: keepsMemory)
-    indices.removeAll(keepingCapacity: keepsMemory)
+    if !indices.isEmpty { indices.removeAll(keepingCapacity: keepsMemory) }
   }
 
   mutating func key(_ index: Int) throws(WireFault) -> WireKey {

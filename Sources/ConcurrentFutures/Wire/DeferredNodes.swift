@@ -9,15 +9,15 @@
 final class DeferredNodes {
   final class Node {
     var buffer = ByteBuffer()
-    var contents = Contents()
-  }
-
-  /// What lies in a node beside its own bytes.
-  struct Contents {
     /// Which nodes lie within this one, and before which of its bytes.
     var splices: [(offset: Int, node: Int32)] = []
     /// Where the entries of a keyed container begin.
     var entries: [(key: Int, start: Int)] = []
+
+    func truncate(spliceCount: Int, entryCount: Int) {
+      splices.removeLast(splices.count - spliceCount)
+      entries.removeLast(entries.count - entryCount)
+    }
   }
 
   private var nodes: [Node] = []
@@ -25,7 +25,7 @@ final class DeferredNodes {
   subscript(index: Int32) -> Node { nodes[Int(index)] }
 
   func append(splicedInto parent: Int32, at offset: Int) {
-    if parent >= 0 { self[parent].contents.splices.append((offset: offset, node: Int32(nodes.count))) }
+    if parent >= 0 { self[parent].splices.append((offset: offset, node: Int32(nodes.count))) }
     nodes.append(Node())
   }
 
@@ -46,9 +46,9 @@ final class DeferredNodes {
     case .keyed:
       WireWriter.openContainer(frame, in: &out)
       var lastEntry: [Int: Int] = [:]
-      for (place, entry) in node.contents.entries.enumerated() { lastEntry[entry.key] = place }
-      for (place, entry) in node.contents.entries.enumerated() where lastEntry[entry.key] == place {
-        let end = place + 1 < node.contents.entries.count ? node.contents.entries[place + 1].start : node.buffer.count
+      for (place, entry) in node.entries.enumerated() { lastEntry[entry.key] = place }
+      for (place, entry) in node.entries.enumerated() where lastEntry[entry.key] == place {
+        let end = place + 1 < node.entries.count ? node.entries[place + 1].start : node.buffer.count
         copy(entry.start..<end, of: node, frames, into: &out)
       }
       WireWriter.closeContainer(frame, in: &out)
@@ -60,9 +60,9 @@ final class DeferredNodes {
   ) {
     var offset = range.lowerBound
     // A child's offset lies behind the key or element that leads to it, never at the start of the next entry.
-    var next = node.contents.splices.partitioningIndex { $0.offset > range.lowerBound || range.lowerBound == 0 }
-    while next < node.contents.splices.count, node.contents.splices[next].offset <= range.upperBound {
-      let splice = node.contents.splices[next]
+    var next = node.splices.partitioningIndex { $0.offset > range.lowerBound || range.lowerBound == 0 }
+    while next < node.splices.count, node.splices[next].offset <= range.upperBound {
+      let splice = node.splices[next]
       out.append(UnsafeRawBufferPointer(rebasing: node.buffer.bytes[offset..<splice.offset]))
       flatten(splice.node, frames: frames, into: &out)
       offset = splice.offset

@@ -41,6 +41,12 @@ final class EncodedMessage: @unchecked Sendable {
     self.attachments = attachments
   }
 
-  /// The message without its segments; the memory is valid as long as the message.
-  var bytes: UnsafeRawBufferPointer { buffer.bytes }
+  var byteCount: Int { buffer.count }
+
+  /// Calls `body` with the message without its segments.
+  ///
+  /// Not a property: `message.bytes` as an argument would let the message go before the call.
+  func withBytes<R, E: Error>(_ body: (UnsafeRawBufferPointer) throws(E) -> R) throws(E) -> R {
+    try body(buffer.bytes)
+  }
 }

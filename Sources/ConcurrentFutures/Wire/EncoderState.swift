@@ -1,3 +1,5 @@
+import Synchronization
+
 /// Why a value could not be written; becomes an `EncodingError` where the coding path is known.
 enum EncodingFault: Error {
   case tooDeep
@@ -49,7 +51,8 @@ struct EncodingCheckpoint {
   fileprivate let byteCount: Int
   fileprivate let frame: EncodingFrame
   /// What the value consisted of in deferred mode.
-  fileprivate let contents: DeferredNodes.Contents
+  fileprivate let spliceCount: Int
+  fileprivate let entryCount: Int
   fileprivate let segmentCount: Int
   fileprivate let attachmentCount: Int
 }
@@ -69,7 +72,9 @@ struct EncoderState: ~Copyable {
   private var frameCount: Int32 = 0
   private var nextSerial = 1
   var nesting = 0
-  let limits: WireLimits
+  var isBusy = false
+  var segmentThreshold = Int.max
+  var limits = WireLimits.standard
   private(set) var stack: StackBudget
   var keys = EncodingKeyTable()
   var keyCache = KeyIndexCache()
@@ -79,14 +84,29 @@ struct EncoderState: ~Copyable {
   /// A fault that cannot be got over; every later write throws it.
   private(set) var fault: EncodingFault?
 
-  init(limits: WireLimits) {
-    self.limits = limits
+  private init() {
     frames = .allocate(capacity: frameCapacity)
     stack = StackBudget(byteCount: limits.maximumStackByteCount)
   }
 
-  deinit {
-    frames.deallocate()
+  // MARK: - Reuse
+
+  /// States without an encoder. They are never freed, see `EncodingContext`; there are as many as were ever in use at
+  /// once.
+  private static let unused = Mutex<UnusedStates<EncoderState>>(UnusedStates())
+
+  static func take() -> UnsafeMutablePointer<EncoderState> {
+    if let state = unused.withLock({ $0.take() }) { return state }
+    let state = UnsafeMutablePointer<EncoderState>.allocate(capacity: 1)
+    state.initialize(to: EncoderState())
+    return state
+  }
+
+  static func giveBack(_ state: UnsafeMutablePointer<EncoderState>) {
+    state.pointee.out = ByteBuffer()
+    state.pointee.segments = []
+    state.pointee.attachments = []
+    unused.withLock { $0.giveBack(state) }
   }
 
   // MARK: - Message
@@ -275,7 +295,7 @@ struct EncoderState: ~Copyable {
   @inline(never)
   private mutating func noteUnusualKey(_ key: Int, _ bit: UInt64) throws(EncodingFault) {
     if let nodes = deferred {
-      nodes[top].contents.entries.append((key: key, start: out.count))
+      nodes[top].entries.append((key: key, start: out.count))
     } else if bit != 0 || !keys.note(key, writtenBy: topSerial) {
       throw fail(.interleaved)
     }
@@ -328,7 +348,7 @@ struct EncoderState: ~Copyable {
     try activate(handle)
     return EncodingCheckpoint(
       handle: handle, byteCount: out.count, frame: frames[Int(top)],
-      contents: deferred?[top].contents ?? DeferredNodes.Contents(),
+      spliceCount: deferred?[top].splices.count ?? 0, entryCount: deferred?[top].entries.count ?? 0,
       segmentCount: segments.count, attachmentCount: attachments.count)
   }
 
@@ -337,7 +357,7 @@ struct EncoderState: ~Copyable {
     guard fault == nil else { return }
     if let nodes = deferred {
       guard (try? activate(checkpoint.handle)) != nil else { return }
-      nodes[top].contents = checkpoint.contents
+      nodes[top].truncate(spliceCount: checkpoint.spliceCount, entryCount: checkpoint.entryCount)
     } else {
       let index = Int(checkpoint.handle.index)
       guard index < frameCount, frames[index].serial == checkpoint.handle.serial else { return }
@@ -347,8 +367,8 @@ struct EncoderState: ~Copyable {
     }
     out.truncate(to: checkpoint.byteCount)
     frames[Int(top)] = checkpoint.frame
-    segments.removeLast(max(0, segments.count - checkpoint.segmentCount))
-    attachments.removeLast(max(0, attachments.count - checkpoint.attachmentCount))
+    segments.removeLast(segments.count - checkpoint.segmentCount)
+    attachments.removeLast(attachments.count - checkpoint.attachmentCount)
   }
 
   // MARK: - Coding path

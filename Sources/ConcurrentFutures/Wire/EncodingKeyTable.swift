@@ -1,6 +1,8 @@
 /// The keys of one message: each is sent once, and a small index wherever it occurs.
 struct EncodingKeyTable: ~Copyable {
+  /// Filled only when there are more keys than can be compared one after the other in the time of hashing one.
   private var indices: [String: Int] = [:]
+  private static let linearCount = 12
   private var keys: [WireKey] = []
   /// For keys beyond the 64 that a container's bit mask covers: the container that last wrote the key.
   private var lastWriters: [Int] = []
@@ -11,7 +13,7 @@ struct EncodingKeyTable: ~Copyable {
 
   mutating func reset() {
     guard !keys.isEmpty else { return }
-    indices.removeAll(keepingCapacity: keys.count <= 1024)
+    if !indices.isEmpty { indices.removeAll(keepingCapacity: keys.count <= 1024) }
     keys.removeAll(keepingCapacity: keys.count <= 1024)
     lastWriters.removeAll(keepingCapacity: keys.count <= 1024)
   }
@@ -19,13 +21,18 @@ struct EncodingKeyTable: ~Copyable {
   /// The index of a key, which is new or was met before.
   mutating func index(of key: some CodingKey) -> Int {
     let name = key.stringValue
-    let next = keys.count
-    let index = indices[name, default: next]
-    if index == next {
-      indices[name] = next
-      keys.append(WireKey(stringValue: name, intValue: key.intValue))
-      lastWriters.append(0)
+    if keys.count <= EncodingKeyTable.linearCount {
+      for index in keys.indices where keys[index].stringValue == name { return index }
+      if keys.count == EncodingKeyTable.linearCount {
+        for index in keys.indices { indices[keys[index].stringValue] = index }
+      }
+    } else if let index = indices[name] {
+      return index
     }
+    let index = keys.count
+    keys.append(WireKey(stringValue: name, intValue: key.intValue))
+    lastWriters.append(0)
+    if index >= EncodingKeyTable.linearCount { indices[name] = index }
     return index
   }
 

@@ -3,14 +3,14 @@
 /// Fields are usually read in the order in which they were written. A cursor remembers where the last one ended, and
 /// the next is found by comparing one number. Only when that fails is the container looked through.
 struct KeyedReader<Key: CodingKey>: KeyedDecodingContainerProtocol {
-  private let wire: WireDecoder
+  private let wire: DecodingContext
   private let handle: NodeHandle
   private let start: Int
   private let end: Int
-  /// Owned by the decoder, which this keeps alive.
+  /// Owned by the state, which is never freed.
   private let indices: UnsafeMutablePointer<UInt16>?
 
-  init(wire: WireDecoder, node: NodeHandle, offset: Int) throws(WireFault) {
+  init(wire: DecodingContext, node: NodeHandle, offset: Int) throws(WireFault) {
     self.wire = wire
     handle = node
     let reader = wire.state.pointee.reader
@@ -33,13 +33,15 @@ struct KeyedReader<Key: CodingKey>: KeyedDecodingContainerProtocol {
     var keys: [Key] = []
     var offset = start
     let reader = wire.state.pointee.reader
-    guard end <= reader.end else { return [] }
+    guard wire.state.pointee.isCurrent(handle) else { return [] }
     // Damaged entries end the list; reading a value will say what is wrong.
     while offset < end, let index = try? reader.varint(at: &offset), let key = try? wire.state.pointee.keys.key(index),
       let next = try? reader.valueEnd(at: offset, limit: end)
     {
-      if let key = Key(stringValue: key.stringValue) ?? key.intValue.flatMap({ Key(intValue: $0) }) {
-        keys.append(key)
+      if let named = Key(stringValue: key.stringValue) {
+        keys.append(named)
+      } else if let integer = key.intValue, let numbered = Key(intValue: integer) {
+        keys.append(numbered)
       }
       offset = next
     }
@@ -51,6 +53,7 @@ struct KeyedReader<Key: CodingKey>: KeyedDecodingContainerProtocol {
   /// Where the value for `key` begins, or -1.
   @inline(__always)
   private func find(_ key: Key) throws(WireFault) -> Int {
+    guard wire.state.pointee.isCurrent(handle) else { throw .finished }
     var offset = start
     if let node = wire.state.pointee.node(handle), node.pointee.cursor != 0 { offset = node.pointee.cursor }
     var guess = -1
@@ -275,15 +278,17 @@ struct KeyedReader<Key: CodingKey>: KeyedDecodingContainerProtocol {
 
   // MARK: - Containers
 
-  /// The decoder of the value for `key`.
-  private func decoder(_ key: some CodingKey, _ type: Any.Type) throws -> ValueDecoder {
+  /// The decoder of the value at `offset`.
+  private func decoder(at offset: Int, _ index: Int) throws(WireFault) -> ValueDecoder {
+    try advance(to: wire.state.pointee.reader.valueEnd(at: offset, limit: end))
+    let node = try wire.state.pointee.push(.key(index), in: handle)
+    return ValueDecoder(wire: wire, node: node, offset: offset)
+  }
+
+  private func decoder(_ key: Key, _ type: Any.Type) throws -> ValueDecoder {
     do throws(WireFault) {
-      let index = try wire.state.pointee.keys.index(of: key.stringValue, guess: 0)
-      if let index, case let offset = try search(index), offset >= 0 {
-        try advance(to: wire.state.pointee.reader.valueEnd(at: offset, limit: end))
-        let node = try wire.state.pointee.push(.key(index), in: handle)
-        return ValueDecoder(wire: wire, node: node, offset: offset)
-      }
+      let offset = try find(key)
+      if offset >= 0 { return try decoder(at: offset, index(of: key, -1)) }
     } catch {
       throw failure(type, key, error)
     }
@@ -300,6 +305,18 @@ struct KeyedReader<Key: CodingKey>: KeyedDecodingContainerProtocol {
     try decoder(key, [Any].self).unkeyedContainer()
   }
 
-  func superDecoder() throws -> any Decoder { try decoder(WireKey.parent, (any Decoder).self) }
+  func superDecoder() throws -> any Decoder {
+    let key = WireKey.parent
+    do throws(WireFault) {
+      if let index = try wire.state.pointee.keys.index(of: key.stringValue, guess: 0) {
+        let offset = try search(index)
+        if offset >= 0 { return try decoder(at: offset, index) }
+      }
+    } catch {
+      throw failure((any Decoder).self, key, error)
+    }
+    throw notFound(key)
+  }
+
   func superDecoder(forKey key: Key) throws -> any Decoder { try decoder(key, (any Decoder).self) }
 }

@@ -1,11 +1,11 @@
 /// The keyed container of the encoder.
 struct KeyedWriter<Key: CodingKey>: KeyedEncodingContainerProtocol {
-  private let wire: WireEncoder
+  private let wire: EncodingContext
   private let frame: FrameHandle
-  /// Owned by the encoder, which this keeps alive.
+  /// Owned by the state, which is never freed.
   private let indices: UnsafeMutablePointer<UInt16>?
 
-  init(wire: WireEncoder, frame: FrameHandle) {
+  init(wire: EncodingContext, frame: FrameHandle) {
     self.wire = wire
     self.frame = frame
     indices = wire.state.pointee.keyCache.table(for: Key.self)
@@ -101,33 +101,32 @@ struct KeyedWriter<Key: CodingKey>: KeyedEncodingContainerProtocol {
 
   // MARK: - Containers
 
-  /// Opens the value for `key`; what goes wrong is thrown by the next call that can throw.
-  private func child(_ key: some CodingKey) -> FrameHandle {
-    let index = wire.state.pointee.keys.index(of: key)
+  /// Opens the value for a key; what goes wrong is thrown by the next call that can throw.
+  private func child(_ index: Int) -> ValueEncoder {
     do throws(EncodingFault) {
       try wire.state.pointee.beginEntry(frame, key: index)
-      return try wire.state.pointee.push(.key(index))
+      return ValueEncoder(wire: wire, frame: try wire.state.pointee.push(.key(index)))
     } catch {
       _ = wire.state.pointee.fail(error)
-      return .none
+      return ValueEncoder(wire: wire, frame: .none)
     }
   }
 
   func nestedContainer<NestedKey: CodingKey>(
     keyedBy keyType: NestedKey.Type, forKey key: Key
   ) -> KeyedEncodingContainer<NestedKey> {
-    ValueEncoder(wire: wire, frame: child(key)).container(keyedBy: keyType)
+    child(index(of: key)).container(keyedBy: keyType)
   }
 
   func nestedUnkeyedContainer(forKey key: Key) -> any UnkeyedEncodingContainer {
-    ValueEncoder(wire: wire, frame: child(key)).unkeyedContainer()
+    child(index(of: key)).unkeyedContainer()
   }
 
   func superEncoder() -> any Encoder {
-    ValueEncoder(wire: wire, frame: child(WireKey.parent))
+    child(wire.state.pointee.keys.index(of: WireKey.parent))
   }
 
   func superEncoder(forKey key: Key) -> any Encoder {
-    ValueEncoder(wire: wire, frame: child(key))
+    child(index(of: key))
   }
 }

@@ -4,8 +4,7 @@
 ///
 ///     struct Sample: RawBytesCodable { var time: Double; var value: Float; var channel: Int32 }
 ///
-/// It applies to `[Sample]`, `ContiguousArray<Sample>` and `ArraySlice<Sample>` wherever they occur in an argument or a
-/// result; a `Sample` on its own still uses its `Codable` implementation.
+/// It applies to `[Sample]` and `ContiguousArray<Sample>` wherever they occur in an argument or a result; a `Sample` on its own still uses its `Codable` implementation.
 ///
 /// **Every bit pattern must be a valid value.** Numbers, SIMD vectors and structs of them qualify. A type that stores a
 /// `Bool`, an enum, an optional, a pointer or a range does not: the bytes that arrive are not checked, and the other
@@ -136,6 +135,7 @@ extension SIMD64: SIMDVectorType {}
 /// An array whose storage is one block of elements.
 protocol ContiguousElements {
   static var elementType: Any.Type { get }
+  static var isArray: Bool { get }
 
   /// The elements' memory, for the time of the call.
   func withElementBytes<R>(_ body: (UnsafeRawBufferPointer) throws -> R) rethrows -> R
@@ -146,6 +146,7 @@ protocol ContiguousElements {
 
 extension Array: ContiguousElements {
   static var elementType: Any.Type { Element.self }
+  static var isArray: Bool { true }
 
   func withElementBytes<R>(_ body: (UnsafeRawBufferPointer) throws -> R) rethrows -> R {
     try withUnsafeBytes(body)
@@ -162,6 +163,7 @@ extension Array: ContiguousElements {
 
 extension ContiguousArray: ContiguousElements {
   static var elementType: Any.Type { Element.self }
+  static var isArray: Bool { false }
 
   func withElementBytes<R>(_ body: (UnsafeRawBufferPointer) throws -> R) rethrows -> R {
     try withUnsafeBytes(body)
@@ -173,17 +175,5 @@ extension ContiguousArray: ContiguousElements {
       UnsafeMutableRawBufferPointer(elements).copyMemory(from: bytes)
       initializedCount = count
     }
-  }
-}
-
-extension ArraySlice: ContiguousElements {
-  static var elementType: Any.Type { Element.self }
-
-  func withElementBytes<R>(_ body: (UnsafeRawBufferPointer) throws -> R) rethrows -> R {
-    try withUnsafeBytes(body)
-  }
-
-  static func copying(_ bytes: UnsafeRawBufferPointer) -> ArraySlice<Element> {
-    Array<Element>.copying(bytes)[...]
   }
 }

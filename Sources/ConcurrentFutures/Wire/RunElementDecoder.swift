@@ -2,7 +2,7 @@
 ///
 /// That is how `[Double?]`, or an array of a type with a `Double` as its raw value, reads what was sent as `[Double]`.
 struct RunElementDecoder: Decoder, SingleValueDecodingContainer {
-  let wire: WireDecoder
+  let wire: DecodingContext
   let node: NodeHandle
   let element: RawElement
   /// The element itself: it stays valid when the message is gone.

@@ -1,6 +1,6 @@
 /// The single-value container of the encoder.
 struct SingleValueWriter: SingleValueEncodingContainer {
-  let wire: WireEncoder
+  let wire: EncodingContext
   let frame: FrameHandle
 
   var codingPath: [any CodingKey] { wire.state.pointee.codingPath(frame) }

@@ -12,12 +12,23 @@ struct TypeTraits {
     case bool, int, int8, int16, int32, int64, int128
     case uint, uint8, uint16, uint32, uint64, uint128
     case float, double, string
-    /// `Array`, `ContiguousArray` or `ArraySlice` of raw elements.
+    /// `Array` or `ContiguousArray` of raw elements.
     case array
     /// A SIMD vector.
     case vector
     /// Foundation's `Data`, which decodes itself byte by byte if it is not helped.
     case data
+    /// An `Array` of other elements.
+    case list
+    case optional
+
+    /// Whether a message of such a value has no containers and no segments.
+    var isPlain: Bool {
+      switch self {
+      case .ordinary, .array, .data, .list, .optional: false
+      default: true
+      }
+    }
   }
 
   let type: ObjectIdentifier
@@ -26,6 +37,12 @@ struct TypeTraits {
   var element = RawElement(code: .uint8, stride: 1)
   var arrayType: (any ContiguousElements.Type)?
   var dataType: (any RangeReplaceableCollection<UInt8>.Type)?
+  /// Whether an `.array` is an `Array`.
+  var isPlainArray = false
+  var encodableList: (any EncodableList.Type)?
+  var decodableList: (any DecodableList.Type)?
+  var encodableOptional: (any EncodableOptional.Type)?
+  var decodableOptional: (any DecodableOptional.Type)?
 
   /// The traits of a type; the pointer stays valid for ever.
   @inline(__always)
@@ -48,15 +65,32 @@ struct TypeTraits {
       kind = .array
       self.element = element
       arrayType = array
+      isPlainArray = array.isArray
     } else if TypeTraits.isVector(type), let element = RawElement(type) {
       kind = .vector
       self.element = element
     } else if let data = TypeTraits.foundationData(type) {
       kind = .data
       dataType = data
+    } else if TypeTraits.isList(type) {
+      kind = .list
+      encodableList = type as? any EncodableList.Type
+      decodableList = type as? any DecodableList.Type
+    } else if TypeTraits.isOptional(type) {
+      kind = .optional
+      encodableOptional = type as? any EncodableOptional.Type
+      decodableOptional = type as? any DecodableOptional.Type
     } else {
       kind = .ordinary
     }
+  }
+
+  private static func isList(_ type: Any.Type) -> Bool {
+    type is any ContiguousElements.Type && (type is any EncodableList.Type || type is any DecodableList.Type)
+  }
+
+  private static func isOptional(_ type: Any.Type) -> Bool {
+    type is any EncodableOptional.Type || type is any DecodableOptional.Type
   }
 
   private static func scalarKind(of type: Any.Type) -> Kind? {

@@ -26,7 +26,7 @@ struct UnkeyedExtent {
 ///
 /// A value, with a cursor of its own in every copy, because code looks ahead by copying a container.
 struct UnkeyedReader: UnkeyedDecodingContainer {
-  private let wire: WireDecoder
+  private let wire: DecodingContext
   private let handle: NodeHandle
   private var cursor: Int
   private let end: Int
@@ -43,7 +43,7 @@ struct UnkeyedReader: UnkeyedDecodingContainer {
     var left: Int
   }
 
-  init(wire: WireDecoder, node: NodeHandle, offset: Int) throws(WireFault) {
+  init(wire: DecodingContext, node: NodeHandle, offset: Int) throws(WireFault) {
     self.wire = wire
     handle = node
     let reader = wire.state.pointee.reader
@@ -85,6 +85,7 @@ struct UnkeyedReader: UnkeyedDecodingContainer {
   /// Makes sure that there is another element and returns its tag, or nil if it is in a run.
   @inline(__always)
   private mutating func nextTag() throws(WireFault) -> UInt8? {
+    guard wire.state.pointee.isCurrent(handle) else { throw .finished }
     guard currentIndex < total else { throw .atEnd }
     if run != nil { return nil }
     guard cursor < end else { throw .badLength }

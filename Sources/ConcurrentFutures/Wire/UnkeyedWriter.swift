@@ -1,6 +1,6 @@
 /// The unkeyed container of the encoder.
 struct UnkeyedWriter: UnkeyedEncodingContainer {
-  let wire: WireEncoder
+  let wire: EncodingContext
   let frame: FrameHandle
 
   var codingPath: [any CodingKey] { wire.state.pointee.codingPath(frame) }
@@ -68,6 +68,16 @@ struct UnkeyedWriter: UnkeyedEncodingContainer {
       let described = (error as? EncodingFault).map { failure(value, $0) } ?? error
       wire.state.pointee.rollBack(to: checkpoint)
       throw described
+    }
+  }
+
+  /// Encodes an element of an array that fails as a whole if it does.
+  func encodeWithoutCheckpoint<T: Encodable>(_ value: T) throws {
+    do {
+      try wire.state.pointee.beginElement(frame)
+      try wire.encodeChild(value, .element(wire.state.pointee.elementCount(frame) - 1))
+    } catch let fault as EncodingFault {
+      throw failure(value, fault)
     }
   }
 

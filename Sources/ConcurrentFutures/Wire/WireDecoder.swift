@@ -3,19 +3,15 @@
 /// One decoder serves one message at a time, on one thread at a time; using it again is cheaper than making another.
 /// Whatever the bytes are, decoding returns a value or throws.
 final class WireDecoder {
-  /// Reached through a pointer for the same reason and by the same rule as the encoder's state.
-  let state: UnsafeMutablePointer<DecoderState>
-  private(set) var attachments: ReceivedAttachments?
-  private var isBusy = false
+  private let context: DecodingContext
 
   init(limits: WireLimits = .standard) {
-    state = .allocate(capacity: 1)
-    state.initialize(to: DecoderState(limits: limits))
+    context = DecodingContext(state: DecoderState.take())
+    context.state.pointee.limits = limits
   }
 
   deinit {
-    state.deinitialize(count: 1)
-    state.deallocate()
+    DecoderState.giveBack(context.state)
   }
 
   /// Decodes the value of a message.
@@ -27,40 +23,37 @@ final class WireDecoder {
     _ type: T.Type, from bytes: UnsafeRawBufferPointer, segments: [UnsafeRawBufferPointer] = [],
     attachments: ReceivedAttachments? = nil
   ) throws -> T {
+    let state = context.state
     // A value's `init(from:)` may itself decode a message, on this thread and with this decoder.
-    guard !isBusy else {
+    guard !state.pointee.isBusy else {
       let other = WireDecoder(limits: state.pointee.limits)
       return try other.decode(type, from: bytes, segments: segments, attachments: attachments)
     }
-    isBusy = true
-    self.attachments = attachments
+    state.pointee.isBusy = true
     defer {
       state.pointee.endMessage()
-      self.attachments = nil
-      isBusy = false
+      state.pointee.isBusy = false
     }
     do throws(WireFault) {
-      try state.pointee.beginMessage(bytes, segments: segments)
-      let offset = state.pointee.valueStart
+      try state.pointee.beginMessage(bytes, segments: segments, attachments: attachments)
       let reader = state.pointee.reader
-      let valueEnd = try reader.valueEnd(at: offset, limit: reader.end)
+      let valueEnd = try reader.valueEnd(at: state.pointee.valueStart, limit: reader.end)
       guard valueEnd == reader.end else { throw .badLength }
-      var next = offset
-      if let value = try decodeDirectly(type, TypeTraits.of(type), at: &next) { return value }
     } catch {
-      throw self.error(type, error, [])
+      throw context.error(type, error, [])
     }
-    return try decodeRoot(type)
-  }
-
-  private func decodeRoot<T: Decodable>(_ type: T.Type) throws -> T {
-    let offset = state.pointee.valueStart
     do {
-      return try decodeChild(type, at: offset, .root, in: nil)
+      return try context.decodeChild(type, at: state.pointee.valueStart, .root, in: nil)
     } catch let fault as WireFault {
-      throw error(type, fault, [])
+      throw context.error(type, fault, [])
     }
   }
+}
+
+/// What the containers of a message read from; nothing but the address of the state, for the same reason and by the
+/// same rule as `EncodingContext`.
+struct DecodingContext {
+  let state: UnsafeMutablePointer<DecoderState>
 
   // MARK: - Values
 
@@ -69,81 +62,135 @@ final class WireDecoder {
     _ type: T.Type, at offset: Int, _ step: PathStep, in parent: NodeHandle?
   ) throws -> T {
     let traits = TypeTraits.of(type)
-    var next = offset
-    if traits.pointee.kind != .ordinary, let value = try decodeDirectly(type, traits, at: &next) { return value }
+    if try isDirect(traits, at: offset) { return try decodeDirectly(type, traits, at: offset) }
+    if let optional = traits.pointee.decodableOptional {
+      return try decodeOptional(type, optional, at: offset, step, in: parent)
+    }
     let node = try state.pointee.push(step, in: parent)
     defer { state.pointee.pop(node) }
+    if let list = traits.pointee.decodableList { return try decodeList(type, list, at: offset, node) }
     return try callInit(type, ValueDecoder(wire: self, node: node, offset: offset))
+  }
+
+  private func decodeOptional<T>(
+    _ type: T.Type, _ optional: any DecodableOptional.Type, at offset: Int, _ step: PathStep, in parent: NodeHandle?
+  ) throws -> T {
+    func decode<O: DecodableOptional>(_ optional: O.Type) throws -> T {
+      unsafeBitCast(try O.decode(from: self, at: offset, step, in: parent), to: T.self)
+    }
+    return try decode(optional)
+  }
+
+  private func decodeList<T>(
+    _ type: T.Type, _ list: any DecodableList.Type, at offset: Int, _ node: NodeHandle
+  ) throws -> T {
+    func decode<L: DecodableList>(_ list: L.Type) throws -> T {
+      unsafeBitCast(try L.decode(from: self, at: offset, node), to: T.self)
+    }
+    try enter()
+    defer { state.pointee.nesting -= 1 }
+    return try decode(list)
+  }
+
+  /// Checks that there is room for another level of a type's own decoding, and counts it.
+  private func enter() throws {
+    if state.pointee.nesting >= state.pointee.limits.maximumDepth { throw WireFault.tooDeep }
+    if state.pointee.stack.isExhausted { throw WireFault.tooMuchStack }
+    state.pointee.nesting += 1
   }
 
   /// Runs a type's own decoding, if there is room for another level of it.
   func callInit<T: Decodable>(_ type: T.Type, _ decoder: some Decoder) throws -> T {
-    if state.pointee.nesting >= state.pointee.limits.maximumDepth { throw WireFault.tooDeep }
-    if state.pointee.stack.isExhausted { throw WireFault.tooMuchStack }
-    state.pointee.nesting += 1
+    try enter()
     defer { state.pointee.nesting -= 1 }
     return try T(from: decoder)
   }
 
-  /// Reads a value that is in the short form of its type; nil if it must go through `init(from:)`.
+  /// Whether the value at `offset` is in the short form of a type, or must go through its `init(from:)`.
+  ///
+  /// A question of its own, because an answer by an optional of generic type would look up that type's metadata.
+  @inline(__always)
+  func isDirect(_ traits: UnsafePointer<TypeTraits>, at offset: Int) throws(WireFault) -> Bool {
+    switch traits.pointee.kind {
+    case .ordinary, .list, .optional: false
+    case .array, .vector, .data: try isWhole(traits, at: offset)
+    default: true
+    }
+  }
+
+  private func isWhole(_ traits: UnsafePointer<TypeTraits>, at offset: Int) throws(WireFault) -> Bool {
+    let reader = state.pointee.reader
+    let tag = try reader.tag(at: offset)
+    switch traits.pointee.kind {
+    case .array:
+      if tag == Tag.run { return try reader.run(at: offset).element == traits.pointee.element }
+      guard tag == Tag.segment else { return false }
+      return try reader.segment(at: offset).header.element == traits.pointee.element
+    case .vector:
+      guard tag == Tag.run else { return false }
+      let header = try reader.run(at: offset)
+      return header.element == traits.pointee.element && header.count == 1
+    default: return try dataBytes(at: offset) != nil
+    }
+  }
+
+  /// Reads a value for which `isDirect(_:at:)` is true.
   @inline(__always)
   func decodeDirectly<T>(
-    _ type: T.Type, _ traits: UnsafePointer<TypeTraits>, at offset: inout Int
-  ) throws(WireFault) -> T? {
+    _ type: T.Type, _ traits: UnsafePointer<TypeTraits>, at offset: Int
+  ) throws(WireFault) -> T {
     let reader = state.pointee.reader
+    var next = offset
     switch traits.pointee.kind {
-    case .ordinary: return nil
-    case .int: return unsafeBitCast(try reader.integer(Int.self, at: &offset), to: T.self)
-    case .double: return unsafeBitCast(try reader.double(at: &offset), to: T.self)
-    case .string: return unsafeBitCast(try reader.string(at: &offset), to: T.self)
-    default: return try decodeRareDirectly(type, traits, at: &offset)
+    case .int: return unsafeBitCast(try reader.integer(Int.self, at: &next), to: T.self)
+    case .double: return unsafeBitCast(try reader.double(at: &next), to: T.self)
+    case .string: return unsafeBitCast(try reader.string(at: &next), to: T.self)
+    default: return try decodeRareDirectly(type, traits, at: offset)
     }
   }
 
   @inline(never)
   private func decodeRareDirectly<T>(
-    _ type: T.Type, _ traits: UnsafePointer<TypeTraits>, at offset: inout Int
-  ) throws(WireFault) -> T? {
+    _ type: T.Type, _ traits: UnsafePointer<TypeTraits>, at offset: Int
+  ) throws(WireFault) -> T {
     let reader = state.pointee.reader
+    var next = offset
     switch traits.pointee.kind {
-    case .bool: return unsafeBitCast(try reader.bool(at: &offset), to: T.self)
-    case .int8: return unsafeBitCast(try reader.integer(Int8.self, at: &offset), to: T.self)
-    case .int16: return unsafeBitCast(try reader.integer(Int16.self, at: &offset), to: T.self)
-    case .int32: return unsafeBitCast(try reader.integer(Int32.self, at: &offset), to: T.self)
-    case .int64: return unsafeBitCast(try reader.integer(Int64.self, at: &offset), to: T.self)
-    case .int128: return unsafeBitCast(try reader.integer(Int128.self, at: &offset), to: T.self)
-    case .uint: return unsafeBitCast(try reader.integer(UInt.self, at: &offset), to: T.self)
-    case .uint8: return unsafeBitCast(try reader.integer(UInt8.self, at: &offset), to: T.self)
-    case .uint16: return unsafeBitCast(try reader.integer(UInt16.self, at: &offset), to: T.self)
-    case .uint32: return unsafeBitCast(try reader.integer(UInt32.self, at: &offset), to: T.self)
-    case .uint64: return unsafeBitCast(try reader.integer(UInt64.self, at: &offset), to: T.self)
-    case .uint128: return unsafeBitCast(try reader.integer(UInt128.self, at: &offset), to: T.self)
-    case .float: return unsafeBitCast(try reader.float(at: &offset), to: T.self)
+    case .bool: return unsafeBitCast(try reader.bool(at: &next), to: T.self)
+    case .int8: return unsafeBitCast(try reader.integer(Int8.self, at: &next), to: T.self)
+    case .int16: return unsafeBitCast(try reader.integer(Int16.self, at: &next), to: T.self)
+    case .int32: return unsafeBitCast(try reader.integer(Int32.self, at: &next), to: T.self)
+    case .int64: return unsafeBitCast(try reader.integer(Int64.self, at: &next), to: T.self)
+    case .int128: return unsafeBitCast(try reader.integer(Int128.self, at: &next), to: T.self)
+    case .uint: return unsafeBitCast(try reader.integer(UInt.self, at: &next), to: T.self)
+    case .uint8: return unsafeBitCast(try reader.integer(UInt8.self, at: &next), to: T.self)
+    case .uint16: return unsafeBitCast(try reader.integer(UInt16.self, at: &next), to: T.self)
+    case .uint32: return unsafeBitCast(try reader.integer(UInt32.self, at: &next), to: T.self)
+    case .uint64: return unsafeBitCast(try reader.integer(UInt64.self, at: &next), to: T.self)
+    case .uint128: return unsafeBitCast(try reader.integer(UInt128.self, at: &next), to: T.self)
+    case .float: return unsafeBitCast(try reader.float(at: &next), to: T.self)
     case .array: return try decodeArray(type, traits, at: offset)
-    case .vector:
-      guard try reader.tag(at: offset) == Tag.run else { return nil }
-      let header = try reader.run(at: offset)
-      guard header.element == traits.pointee.element, header.count == 1 else { return nil }
-      return copyElement(type, UnsafeRawPointer(reader.base) + header.start)
-    case .data: return try decodeData(type, traits, at: offset)
-    case .ordinary, .int, .double, .string: return nil
+    case .vector: return copyElement(type, UnsafeRawPointer(reader.base) + (try reader.run(at: offset).start))
+    case .data:
+      guard let bytes = try dataBytes(at: offset) else { throw .badLength }
+      func make<D: RangeReplaceableCollection<UInt8>>(_ data: D.Type) -> T {
+        D(bytes.bindMemory(to: UInt8.self)) as! T
+      }
+      return make(traits.pointee.dataType!)
+    case .ordinary, .list, .optional, .int, .double, .string: preconditionFailure("not a short form")
     }
   }
 
   private func decodeArray<T>(
     _ type: T.Type, _ traits: UnsafePointer<TypeTraits>, at offset: Int
-  ) throws(WireFault) -> T? {
+  ) throws(WireFault) -> T {
     let reader = state.pointee.reader
     let bytes: UnsafeRawBufferPointer
-    switch try reader.tag(at: offset) {
-    case Tag.run:
+    if try reader.tag(at: offset) == Tag.run {
       let header = try reader.run(at: offset)
-      guard header.element == traits.pointee.element else { return nil }
       bytes = UnsafeRawBufferPointer(start: reader.base + header.start, count: header.byteCount)
-    case Tag.segment:
-      guard try reader.segment(at: offset).header.element == traits.pointee.element else { return nil }
+    } else {
       bytes = try state.pointee.segmentBytes(at: offset)
-    default: return nil
     }
     if traits.pointee.element.code == .bool {
       // A `Bool` with another bit set is undefined behaviour. The copy is checked: a segment might still change.
@@ -160,13 +207,22 @@ final class WireDecoder {
     func make<A: ContiguousElements>(_ array: A.Type) -> T {
       unsafeBitCast(A.copying(bytes), to: T.self)
     }
+    // The common ones are specialised; a call through the protocol looks up metadata at every step.
+    if traits.pointee.isPlainArray {
+      switch traits.pointee.element.code {
+      case .double: return make([Double].self)
+      case .int: return make([Int].self)
+      case .uint8: return make([UInt8].self)
+      case .float: return make([Float].self)
+      case .int32: return make([Int32].self)
+      default: break
+      }
+    }
     return make(traits.pointee.arrayType!)
   }
 
-  /// `Data` that was written as one splice, which is how it writes itself.
-  private func decodeData<T>(
-    _ type: T.Type, _ traits: UnsafePointer<TypeTraits>, at offset: Int
-  ) throws(WireFault) -> T? {
+  /// The contents of a `Data` that was written as one splice, which is how it writes itself.
+  private func dataBytes(at offset: Int) throws(WireFault) -> UnsafeRawBufferPointer? {
     let reader = state.pointee.reader
     guard let container = try UnkeyedExtent(reader, at: offset), container.start < container.end,
       try reader.tag(at: container.start) == Tag.splice
@@ -175,10 +231,7 @@ final class WireDecoder {
     guard header.element.code == .uint8, header.count == container.count,
       header.start + header.byteCount == container.end
     else { return nil }
-    func make<D: RangeReplaceableCollection<UInt8>>(_ data: D.Type) -> T? {
-      D(UnsafeBufferPointer(start: reader.base + header.start, count: header.count)) as? T
-    }
-    return make(traits.pointee.dataType!)
+    return UnsafeRawBufferPointer(start: reader.base + header.start, count: header.count)
   }
 
   /// Copies an element of a type that has a `RawElement` out of a run.
@@ -229,18 +282,19 @@ final class WireDecoder {
 
 /// What a value's `init(from:)` is given, and its single-value container.
 struct ValueDecoder: Decoder, SingleValueDecodingContainer {
-  let wire: WireDecoder
+  let wire: DecodingContext
   let node: NodeHandle
   // 32 bits, so that the whole fits the three words of an existential and costs no allocation.
   private let offset32: UInt32
 
-  init(wire: WireDecoder, node: NodeHandle, offset: Int) {
+  init(wire: DecodingContext, node: NodeHandle, offset: Int) {
     self.wire = wire
     self.node = node
     offset32 = UInt32(truncatingIfNeeded: offset)
   }
 
-  private var offset: Int { Int(offset32) }
+  /// Beyond every message when the one that this belongs to is finished.
+  private var offset: Int { wire.state.pointee.isCurrent(node) ? Int(offset32) : .max / 2 }
 
   var codingPath: [any CodingKey] { wire.state.pointee.codingPath(node) }
   var userInfo: [CodingUserInfoKey: Any] { [:] }
@@ -296,8 +350,8 @@ struct ValueDecoder: Decoder, SingleValueDecodingContainer {
 
   func decode<T: Decodable>(_ type: T.Type) throws -> T {
     do {
-      var next = offset
-      if let value = try wire.decodeDirectly(type, TypeTraits.of(type), at: &next) { return value }
+      let traits = TypeTraits.of(type)
+      if try wire.isDirect(traits, at: offset) { return try wire.decodeDirectly(type, traits, at: offset) }
       return try wire.callInit(type, self)
     } catch let fault as WireFault {
       throw wire.error(type, fault, codingPath)

@@ -3,26 +3,20 @@
 /// One encoder serves one message at a time, on one thread at a time; using it again is cheaper than making another.
 /// See `WireFormat` for the bytes.
 final class WireEncoder {
-  /// The state is reached through a pointer, so that no access to it is checked at run time.
-  ///
-  /// Rule: a mutating method of the state never calls a value's own code.
-  let state: UnsafeMutablePointer<EncoderState>
-  private let segmentThreshold: Int
-  private var isBusy = false
+  private let context: EncodingContext
 
   /// Makes an encoder.
   ///
   /// Arrays of raw elements with at least `segmentThreshold` bytes are not copied into the message: they become its
   /// segments. By default there are none.
   init(limits: WireLimits = .standard, segmentThreshold: Int = .max) {
-    self.segmentThreshold = segmentThreshold
-    state = .allocate(capacity: 1)
-    state.initialize(to: EncoderState(limits: limits))
+    context = EncodingContext(state: EncoderState.take())
+    context.state.pointee.limits = limits
+    context.state.pointee.segmentThreshold = segmentThreshold
   }
 
   deinit {
-    state.deinitialize(count: 1)
-    state.deallocate()
+    EncoderState.giveBack(context.state)
   }
 
   /// What a message carries beside its bytes.
@@ -44,40 +38,51 @@ final class WireEncoder {
   ///
   /// After an error the buffer is as it was.
   func encode<T: Encodable>(_ value: T, appendingTo buffer: inout ByteBuffer) throws -> Extras {
+    let state = context.state
     // A value's `encode(to:)` may itself submit work to a pool, on this thread and with this encoder.
-    guard !isBusy else {
-      let other = WireEncoder(limits: state.pointee.limits, segmentThreshold: segmentThreshold)
+    guard !state.pointee.isBusy else {
+      let other = WireEncoder(limits: state.pointee.limits, segmentThreshold: state.pointee.segmentThreshold)
       return try other.encode(value, appendingTo: &buffer)
     }
-    isBusy = true
+    state.pointee.isBusy = true
     swap(&buffer, &state.pointee.out)
     defer {
       swap(&buffer, &state.pointee.out)
-      isBusy = false
+      state.pointee.isBusy = false
     }
     let traits = TypeTraits.of(T.self)
-    if traits.pointee.kind != .ordinary, traits.pointee.kind != .array, try encodePlain(value, traits) {
+    if traits.pointee.kind.isPlain {
+      try context.encodePlain(value, traits)
       return Extras()
     }
-    return try encodeMessage(value, traits)
+    return try context.encodeMessage(value)
   }
+}
+
+/// What the containers of a message write to; nothing but the address of the state.
+///
+/// Containers are copied for every field that is written or read. Holding an object, each copy would cost an atomic
+/// increment and a decrement, a sixth of all time. A state is therefore never freed but used again (see `take()`), and
+/// containers that outlive their message are told by their serial.
+///
+/// Rule: a mutating method of the state never calls a value's own code.
+struct EncodingContext {
+  let state: UnsafeMutablePointer<EncoderState>
 
   /// A message that is one scalar or string: no header, no frames, nothing to reset.
-  private func encodePlain<T: Encodable>(_ value: T, _ traits: UnsafePointer<TypeTraits>) throws -> Bool {
+  fileprivate func encodePlain<T: Encodable>(_ value: T, _ traits: UnsafePointer<TypeTraits>) throws {
     state.pointee.beginPlainMessage()
     do throws(EncodingFault) {
-      if try encodeDirectly(value, traits) { return true }
+      _ = try encodeDirectly(value, traits)
     } catch {
       state.pointee.abandonMessage()
       throw self.error(for: value, .none, error)
     }
-    state.pointee.abandonMessage()
-    return false
   }
 
-  private func encodeMessage<T: Encodable>(_ value: T, _ traits: UnsafePointer<TypeTraits>) throws -> Extras {
+  fileprivate func encodeMessage<T: Encodable>(_ value: T) throws -> WireEncoder.Extras {
     do {
-      return try attempt(value, traits, deferring: false)
+      return try attempt(value, deferring: false)
     } catch {
       guard case .interleaved? = state.pointee.fault else {
         state.pointee.abandonMessage()
@@ -86,16 +91,14 @@ final class WireEncoder {
     }
     state.pointee.abandonMessage()
     do {
-      return try attempt(value, traits, deferring: true)
+      return try attempt(value, deferring: true)
     } catch {
       state.pointee.abandonMessage()
       throw error
     }
   }
 
-  private func attempt<T: Encodable>(
-    _ value: T, _ traits: UnsafePointer<TypeTraits>, deferring: Bool
-  ) throws -> Extras {
+  private func attempt<T: Encodable>(_ value: T, deferring: Bool) throws -> WireEncoder.Extras {
     state.pointee.beginMessage(deferring: deferring)
     var root = FrameHandle.none
     do {
@@ -105,7 +108,7 @@ final class WireEncoder {
     } catch let fault as EncodingFault {
       throw error(for: value, root, fault)
     }
-    return Extras(segments: state.pointee.segments, attachments: state.pointee.attachments)
+    return WireEncoder.Extras(segments: state.pointee.segments, attachments: state.pointee.attachments)
   }
 
   // MARK: - Values
@@ -116,7 +119,7 @@ final class WireEncoder {
     _ value: T, _ traits: UnsafePointer<TypeTraits>
   ) throws(EncodingFault) -> Bool {
     switch traits.pointee.kind {
-    case .ordinary, .data: return false
+    case .ordinary, .data, .list, .optional: return false
     case .int: WireWriter.write(unsafeBitCast(value, to: Int.self), to: &state.pointee.out)
     case .double: WireWriter.write(unsafeBitCast(value, to: Double.self), to: &state.pointee.out)
     case .string:
@@ -153,7 +156,7 @@ final class WireEncoder {
         let whole = UnsafeRawBufferPointer(start: bytes.baseAddress, count: element.stride)
         try WireWriter.write(run: whole, of: element, tag: Tag.run, to: &state.pointee.out, limit: limit)
       }
-    case .ordinary, .data, .int, .double, .string: return false
+    case .ordinary, .data, .list, .optional, .int, .double, .string: return false
     }
     return true
   }
@@ -169,7 +172,7 @@ final class WireEncoder {
     }
     func write(_ bytes: UnsafeRawBufferPointer) throws(EncodingFault) {
       let element = traits.pointee.element
-      if bytes.count >= segmentThreshold {
+      if bytes.count >= state.pointee.segmentThreshold {
         WireWriter.write(
           segment: state.pointee.segments.count, byteCount: bytes.count, of: element, to: &state.pointee.out)
         state.pointee.segments.append(EncodedMessage.Segment(bytes: bytes, owner: value))
@@ -185,28 +188,61 @@ final class WireEncoder {
   func encodeChild<T: Encodable>(_ value: T, _ step: PathStep) throws {
     let traits = TypeTraits.of(T.self)
     if try encodeDirectly(value, traits) { return }
+    if traits.pointee.kind == .optional {
+      return try encodeOptional(value, traits, step)
+    }
     let frame = try state.pointee.push(step)
-    try callEncode(value, frame)
+    try callEncode(value, traits, frame)
     try state.pointee.pop(frame)
   }
 
   /// Writes a value as the whole of `frame`.
   func encodeSingle<T: Encodable>(_ value: T, _ frame: FrameHandle) throws {
     let traits = TypeTraits.of(T.self)
-    if traits.pointee.kind != .ordinary && traits.pointee.kind != .data {
+    switch traits.pointee.kind {
+    case .ordinary, .data, .list, .optional:
+      try state.pointee.requireEmpty(frame)
+      try callEncode(value, traits, frame)
+    default:
       try state.pointee.beginValue(frame)
-      if try encodeDirectly(value, traits) { return }
+      _ = try encodeDirectly(value, traits)
     }
-    try state.pointee.requireEmpty(frame)
-    try callEncode(value, frame)
   }
 
-  private func callEncode<T: Encodable>(_ value: T, _ frame: FrameHandle) throws {
+  private func encodeOptional<T: Encodable>(
+    _ value: T, _ traits: UnsafePointer<TypeTraits>, _ step: PathStep
+  ) throws {
+    func encode<O: EncodableOptional>(_ type: O.Type) throws {
+      try withUnsafePointer(to: value) { pointer in
+        try UnsafeRawPointer(pointer).assumingMemoryBound(to: O.self).pointee.encode(in: self, step)
+      }
+    }
+    try encode(traits.pointee.encodableOptional!)
+  }
+
+  private func callEncode<T: Encodable>(
+    _ value: T, _ traits: UnsafePointer<TypeTraits>, _ frame: FrameHandle
+  ) throws {
     if state.pointee.nesting >= state.pointee.limits.maximumDepth { throw EncodingFault.tooDeep }
     if state.pointee.stack.isExhausted { throw EncodingFault.tooMuchStack }
     state.pointee.nesting += 1
     defer { state.pointee.nesting -= 1 }
-    try value.encode(to: ValueEncoder(wire: self, frame: frame))
+    if let list = traits.pointee.encodableList {
+      try encodeList(value, list, frame)
+    } else {
+      try value.encode(to: ValueEncoder(wire: self, frame: frame))
+    }
+  }
+
+  private func encodeList<T: Encodable>(
+    _ value: T, _ type: any EncodableList.Type, _ frame: FrameHandle
+  ) throws {
+    func encode<L: EncodableList>(_ type: L.Type) throws {
+      try withUnsafePointer(to: value) { pointer in
+        try UnsafeRawPointer(pointer).assumingMemoryBound(to: L.self).pointee.encode(in: self, frame)
+      }
+    }
+    try encode(type)
   }
 
   // MARK: - Errors
@@ -237,7 +273,7 @@ final class WireEncoder {
 
 /// What a value's `encode(to:)` is given.
 struct ValueEncoder: Encoder {
-  let wire: WireEncoder
+  let wire: EncodingContext
   let frame: FrameHandle
 
   var codingPath: [any CodingKey] { wire.state.pointee.codingPath(frame) }

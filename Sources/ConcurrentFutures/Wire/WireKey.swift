@@ -141,7 +141,7 @@ struct KeyIndexCache: ~Copyable {
   @inline(__always)
   static func bits<Key: CodingKey>(of key: Key) -> Int? {
     guard MemoryLayout<Key>.size == 1 else { return 0 }
-    let bits = withUnsafePointer(to: key) { Int(UnsafeRawPointer($0).load(as: UInt8.self)) }
+    let bits = Int(unsafeBitCast(key, to: UInt8.self))
     return bits < entryCount ? bits : nil
   }
 }

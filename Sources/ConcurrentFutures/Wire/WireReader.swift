@@ -287,9 +287,33 @@ struct WireReader {
 
   func text(at start: Int, count: Int) throws(WireFault) -> String {
     guard count <= end &- start else { throw .truncated }
+    // `String(validating:)` is generic and not specialised for this; it costs several times the copy. What is ASCII is
+    // valid, and this initialiser makes it.
+    if isASCII(start, count) {
+      return String(unsafeUninitializedCapacity: count) { place in
+        UnsafeMutableRawPointer(place.baseAddress!).copyMemory(from: base + start, byteCount: count)
+        return count
+      }
+    }
     guard let text = String(validating: UnsafeBufferPointer(start: base + start, count: count), as: UTF8.self) else {
       throw .badText
     }
     return text
+  }
+
+  @inline(__always)
+  private func isASCII(_ start: Int, _ count: Int) -> Bool {
+    var bits: UInt64 = 0
+    var offset = start
+    let stop = start &+ count
+    while stop &- offset >= 8 {
+      bits |= load(UInt64.self, at: offset)
+      offset &+= 8
+    }
+    while offset < stop {
+      bits |= UInt64(base[offset])
+      offset &+= 1
+    }
+    return bits & 0x8080_8080_8080_8080 == 0
   }
 }
