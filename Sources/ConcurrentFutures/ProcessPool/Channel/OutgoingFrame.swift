@@ -2,14 +2,14 @@ import CProcessSupport
 
 /// A frame on its way into a ring: header, prefix, message, segments, each written from where it lies.
 struct OutgoingFrame {
-  var header: FrameHeader
+  var header: ChannelHeader
   private let prefix: [UInt8]
   let message: EncodedMessage?
   /// How many bytes of the padded frame are in the ring.
   private var written = 0
   var hasSentDescriptors = false
 
-  init(_ header: FrameHeader, prefix: [UInt8] = [], message: EncodedMessage? = nil) {
+  init(_ header: ChannelHeader, prefix: [UInt8] = [], message: EncodedMessage? = nil) {
     self.header = header
     self.message = message
     guard let message else {
@@ -19,13 +19,13 @@ struct OutgoingFrame {
       return
     }
     self.header.descriptors = message.attachments.count
-    var length = message.bytes.count
+    var length = message.byteCount
     if message.segments.isEmpty {
       self.prefix = prefix
     } else {
       // In front of the message: its size, and the size of each segment.
       var writer = ReferenceWriter(bytes: prefix)
-      writer.write(message.bytes.count)
+      writer.write(message.byteCount)
       for segment in message.segments {
         writer.write(segment.bytes.count)
         length += segment.bytes.count
@@ -51,7 +51,7 @@ struct OutgoingFrame {
       guard try writer.room(for: size) >= size else { return }
       let cursor = writer.cursor
       header.store(to: cursor)
-      copy(from: 0, count: header.length, to: cursor + FrameHeader.size)
+      copy(from: 0, count: header.length, to: cursor + ChannelHeader.size)
       written = size
       writer.publish(size)
     } else {
@@ -63,16 +63,16 @@ struct OutgoingFrame {
 
   private mutating func writePieces(to writer: inout RingWriter) throws(ChannelViolation) {
     if written == 0 {
-      guard try writer.room(for: FrameHeader.size) >= FrameHeader.size else { return }
+      guard try writer.room(for: ChannelHeader.size) >= ChannelHeader.size else { return }
       header.store(to: writer.cursor)
-      writer.publish(FrameHeader.size)
-      written = FrameHeader.size
+      writer.publish(ChannelHeader.size)
+      written = ChannelHeader.size
     }
     while !isWhole {
       let left = header.paddedSize - written
       let room = min(try writer.room(for: min(left, Self.piece)), left, Self.piece)
       guard room > 0 else { return }
-      let start = written - FrameHeader.size
+      let start = written - ChannelHeader.size
       copy(from: start, count: max(0, min(room, header.length - start)), to: writer.cursor)
       writer.publish(room)
       written += room
@@ -101,7 +101,7 @@ struct OutgoingFrame {
     }
     if !prefix.isEmpty { prefix.withUnsafeBytes { take($0) } }
     guard let message, count > 0 else { return }
-    take(message.bytes)
+    message.withBytes { take($0) }
     guard count > 0 else { return }
     for segment in message.segments where count > 0 { take(segment.bytes) }
   }
@@ -116,7 +116,7 @@ struct IncomingPayload {
   let attachments: ReceivedAttachments?
 
   /// Nil when the header and the payload contradict each other.
-  init?(_ header: FrameHeader, _ bytes: UnsafeRawBufferPointer, descriptors: [Int32]) {
+  init?(_ header: ChannelHeader, _ bytes: UnsafeRawBufferPointer, descriptors: [Int32]) {
     guard bytes.count == header.length, header.prefix <= bytes.count else { return nil }
     attachments = descriptors.isEmpty ? nil : ReceivedAttachments(descriptors)
     prefix = UnsafeRawBufferPointer(rebasing: bytes[..<header.prefix])

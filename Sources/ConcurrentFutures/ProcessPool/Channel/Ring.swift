@@ -65,7 +65,7 @@ struct RingReader {
   private var partial: Partial?
 
   private struct Partial {
-    var header: FrameHeader
+    var header: ChannelHeader
     var buffer: GrowingBuffer
     var padding: Int
   }
@@ -82,8 +82,8 @@ struct RingReader {
   enum Next {
     case none
     /// The payload stands in the ring until `consume` gets the header's padded size.
-    case inPlace(FrameHeader, UnsafeRawBufferPointer)
-    case copied(FrameHeader, GrowingBuffer)
+    case inPlace(ChannelHeader, UnsafeRawBufferPointer)
+    case copied(ChannelHeader, GrowingBuffer)
   }
 
   @inline(__always) var isEmpty: Bool { cp_load64(control.head) == tail }
@@ -107,19 +107,19 @@ struct RingReader {
     guard try available() > 0 else { return .none }
     let cursor = UnsafeRawPointer(bytes + Int(tail % Self.capacity))
     // A producer publishes whole headers: fewer bytes are a violation.
-    guard head &- tail >= UInt64(FrameHeader.size), let header = FrameHeader(from: cursor) else {
+    guard head &- tail >= UInt64(ChannelHeader.size), let header = ChannelHeader(from: cursor) else {
       throw ChannelViolation(what: "a frame that does not exist")
     }
     if header.paddedSize > Self.inPlaceLimit {
-      consume(FrameHeader.size)
-      partial = Partial(header: header, buffer: GrowingBuffer(), padding: header.paddedSize - FrameHeader.size)
+      consume(ChannelHeader.size)
+      partial = Partial(header: header, buffer: GrowingBuffer(), padding: header.paddedSize - ChannelHeader.size)
       return try continuePartial()
     }
     if head &- tail < UInt64(header.paddedSize) {
       try refresh()
       if head &- tail < UInt64(header.paddedSize) { return .none }
     }
-    return .inPlace(header, UnsafeRawBufferPointer(start: cursor + FrameHeader.size, count: header.length))
+    return .inPlace(header, UnsafeRawBufferPointer(start: cursor + ChannelHeader.size, count: header.length))
   }
 
   private mutating func continuePartial() throws(ChannelViolation) -> Next {

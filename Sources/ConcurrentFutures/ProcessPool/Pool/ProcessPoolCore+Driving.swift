@@ -200,7 +200,7 @@ extension ProcessPoolCore {
     return true
   }
 
-  private func noticed(_ header: FrameHeader, _ worker: WorkerHandle, _ driverState: DriverState) {
+  private func noticed(_ header: ChannelHeader, _ worker: WorkerHandle, _ driverState: DriverState) {
     let id = TaskID(bits: header.task)
     switch header.kind {
     case .started:

@@ -93,7 +93,7 @@ final class ProcessPoolCore: @unchecked Sendable {
       let work = assignment.work
       assignment.handle.send(
         OutgoingFrame(
-          FrameHeader(.run, slot: assignment.slot, task: assignment.task.bits, function: work.function.number),
+          ChannelHeader(.run, slot: assignment.slot, task: assignment.task.bits, function: work.function.number),
           message: work.message),
         defining: work.function)
     }

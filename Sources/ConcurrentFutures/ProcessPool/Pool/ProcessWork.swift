@@ -66,11 +66,11 @@ final class TypedProcessWork<Received: Decodable & Sendable, Output: Sendable>: 
 
 /// An answer of a worker, copied out of the shared memory.
 final class ReceivedFrame {
-  let header: FrameHeader
+  let header: ChannelHeader
   private let buffer: GrowingBuffer
   private let descriptors: [Int32]
 
-  init(_ header: FrameHeader, _ buffer: GrowingBuffer, descriptors: [Int32]) {
+  init(_ header: ChannelHeader, _ buffer: GrowingBuffer, descriptors: [Int32]) {
     self.header = header
     self.buffer = buffer
     self.descriptors = descriptors

@@ -79,7 +79,7 @@ final class WorkerHandle: @unchecked Sendable {
         defined.append(contentsOf: repeatElement(false, count: number + 8 - defined.count))
       }
       defined[number] = true
-      pending.append(OutgoingFrame(FrameHeader(.define, function: function.number), prefix: function.bytes))
+      pending.append(OutgoingFrame(ChannelHeader(.define, function: function.number), prefix: function.bytes))
     }
 
     /// Writes what there is room for.
@@ -159,12 +159,12 @@ final class WorkerHandle: @unchecked Sendable {
   enum Received {
     case nothing
     /// A frame without payload.
-    case notice(FrameHeader)
+    case notice(ChannelHeader)
     case answer(ReceivedFrame)
   }
 
   func receive() throws(ChannelViolation) -> Received {
-    let header: FrameHeader
+    let header: ChannelHeader
     let buffer: GrowingBuffer
     switch try reader.next() {
     case .none:

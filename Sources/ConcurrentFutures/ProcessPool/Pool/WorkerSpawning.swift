@@ -134,11 +134,11 @@ struct WorkerBlueprint: Sendable {
     if let limit = options.openFileLimit { settings.limits.append((2, UInt64(limit))) }
     settings.largestResidentSize = UInt64(options.maxResidentSize ?? 0)
     settings.hasInitializer = initializer != nil
-    worker.send(OutgoingFrame(FrameHeader(.configure), prefix: settings.bytes))
+    worker.send(OutgoingFrame(ChannelHeader(.configure), prefix: settings.bytes))
     if let initializer {
       worker.send(
         OutgoingFrame(
-          FrameHeader(.initialize, task: Self.initializerTask, function: initializer.function.number),
+          ChannelHeader(.initialize, task: Self.initializerTask, function: initializer.function.number),
           message: initializer.message),
         defining: initializer.function)
     }

@@ -122,7 +122,7 @@ enum LivePools {
   static func forget(_ number: UInt64) {
     let cores = entries.withLock { $0.compactMap(\.core) }
     for core in cores {
-      for worker in core.workers { worker.send(OutgoingFrame(FrameHeader(.forget, task: number))) }
+      for worker in core.workers { worker.send(OutgoingFrame(ChannelHeader(.forget, task: number))) }
     }
   }
 }

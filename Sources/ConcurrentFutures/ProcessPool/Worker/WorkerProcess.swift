@@ -93,7 +93,7 @@ final class WorkerProcess {
     }
   }
 
-  private func handle(_ header: FrameHeader, _ bytes: UnsafeRawBufferPointer) throws(ChannelViolation) {
+  private func handle(_ header: ChannelHeader, _ bytes: UnsafeRawBufferPointer) throws(ChannelViolation) {
     let attached = try takeDescriptors(header.descriptors)
     guard let payload = IncomingPayload(header, bytes, descriptors: attached) else {
       throw ChannelViolation(what: "a payload that contradicts its header")
@@ -120,14 +120,14 @@ final class WorkerProcess {
       if error != 0 { Self.refuse("the worker cannot limit its resources: \(String(cString: cp_error_text(error)))") }
     }
     largestResidentSize = settings.largestResidentSize
-    if !settings.hasInitializer { send(OutgoingFrame(FrameHeader(.hello))) }
+    if !settings.hasInitializer { send(OutgoingFrame(ChannelHeader(.hello))) }
   }
 
-  private func initialize(_ header: FrameHeader, _ payload: IncomingPayload) {
+  private func initialize(_ header: ChannelHeader, _ payload: IncomingPayload) {
     let outcome = functions[header.function]?.run(payload, coder) ?? Self.unknownFunction
     cp_flush()
     if case .returned = outcome {
-      send(OutgoingFrame(FrameHeader(.hello)))
+      send(OutgoingFrame(ChannelHeader(.hello)))
     } else {
       answer(header, outcome, nanoseconds: 0)
       // Nothing may run here: wait for the end.
@@ -138,14 +138,14 @@ final class WorkerProcess {
   private static let unknownFunction = WorkerOutcome.refused(
     .closure, "its types do not exist in the worker, which is another program")
 
-  private func run(_ header: FrameHeader, _ payload: IncomingPayload) {
+  private func run(_ header: ChannelHeader, _ payload: IncomingPayload) {
     guard Self.isStopRequested == false else { cp_exit(0) }
     guard header.slot < ClaimTable.count, memory.claims.claim(header.slot) else {
-      send(OutgoingFrame(FrameHeader(.skipped, slot: header.slot, task: header.task)))
+      send(OutgoingFrame(ChannelHeader(.skipped, slot: header.slot, task: header.task)))
       return
     }
     let start = cf_now()
-    send(OutgoingFrame(FrameHeader(.started, slot: header.slot, task: header.task)))
+    send(OutgoingFrame(ChannelHeader(.started, slot: header.slot, task: header.task)))
     let outcome = functions[header.function]?.run(payload, coder) ?? Self.unknownFunction
     cp_flush()
     // The parent stops this worker for this very task: nobody waits for the answer.
@@ -161,15 +161,15 @@ final class WorkerProcess {
     nextResidentCheck = now &+ 100_000_000
     if cp_resident_bytes() > largestResidentSize {
       largestResidentSize = 0
-      send(OutgoingFrame(FrameHeader(.leaving)))
+      send(OutgoingFrame(ChannelHeader(.leaving)))
     }
   }
 
   // MARK: answering
 
-  private func answer(_ request: FrameHeader, _ outcome: WorkerOutcome, nanoseconds: UInt32) {
-    func header(_ kind: FrameHeader.Kind) -> FrameHeader {
-      FrameHeader(kind, slot: request.slot, task: request.task, nanoseconds: nanoseconds)
+  private func answer(_ request: ChannelHeader, _ outcome: WorkerOutcome, nanoseconds: UInt32) {
+    func header(_ kind: ChannelHeader.Kind) -> ChannelHeader {
+      ChannelHeader(kind, slot: request.slot, task: request.task, nanoseconds: nanoseconds)
     }
     switch outcome {
     case .returned(let message):

@@ -1,6 +1,6 @@
 /// What stands before each payload. The identity of the task is here, outside the payload, so that a payload that cannot be
 /// decoded is the failure of a task that is known. Both sides run on one machine, so numbers are in its byte order.
-struct FrameHeader {
+struct ChannelHeader {
   static let size = 32
 
   enum Kind: UInt8 {
