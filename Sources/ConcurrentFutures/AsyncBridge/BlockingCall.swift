@@ -55,6 +55,8 @@ final class BlockingCall: _PoolItem, TaskExecutor, @unchecked Sendable {
 
   private let core: PoolCore
   private let state = Mutex(State())
+  /// For what the body forks: other threads have no current Task to ask.
+  private let isCancelled = Atomic(false)
 
   init(_ core: PoolCore) {
     self.core = core
@@ -68,7 +70,10 @@ final class BlockingCall: _PoolItem, TaskExecutor, @unchecked Sendable {
     throw error
   }
 
-  func cancel() { giveUp(CancellationError()) }
+  func cancel() {
+    isCancelled.store(true, ordering: .relaxed)
+    giveUp(CancellationError())
+  }
 
   // MARK: TaskExecutor
 
@@ -92,6 +97,7 @@ final class BlockingCall: _PoolItem, TaskExecutor, @unchecked Sendable {
 
   override func rejected(because error: any Error) { giveUp(error) }
   override func cancelBeforeStart() { cancel() }
+  override var isAskedToStop: Bool { isCancelled.load(ordering: .relaxed) }
   override var isSpent: Bool { state.withLock { $0.job == nil } }
 
   private func giveUp(_ error: any Error) {

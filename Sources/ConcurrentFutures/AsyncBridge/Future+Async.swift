@@ -97,7 +97,8 @@ final class TaskWaiter: FutureObserver, @unchecked Sendable {
     let timer = deadline.map { Timers.schedule(at: $0) { waiter.end(.timedOut) } }
     let outcome = await withTaskCancellationHandler {
       await withUnsafeContinuation { continuation in
-        if let outcome = waiter.waiting.withLock({ $0.suspend(continuation) }) { continuation.resume(returning: outcome) }
+        let outcome = waiter.waiting.withLock { $0.suspend(continuation) }
+        if let outcome { continuation.resume(returning: outcome) }
       }
     } onCancel: {
       waiter.end(.cancelled)

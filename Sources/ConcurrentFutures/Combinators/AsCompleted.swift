@@ -8,17 +8,17 @@
 /// registrations back. A cancelled future comes like any other.
 ///
 /// - Complexity: O(1) per completion, however many futures there are.
-public func asCompleted<S: Sendable>(_ futures: some Sequence<Future<S>>) -> CompletedFutures<S> {
-  CompletedFutures(handle: CompletionQueueHandle(futures))
+@inlinable public func asCompleted<S: Sendable>(_ futures: some Sequence<Future<S>>) -> CompletedFutures<S> {
+  CompletedFutures(handle: CompletionQueueHandle(futures.map { $0 }))
 }
 
 /// The futures in the order in which they end, for as long as `timeout` allows, counted from this call.
 ///
 /// When the time has run out and some are not done, the iteration throws ``TimeoutError``, which says how many.
-public func asCompleted<S: Sendable>(
+@inlinable public func asCompleted<S: Sendable>(
   _ futures: some Sequence<Future<S>>, timeout: Duration
 ) -> TimedCompletedFutures<S> {
-  TimedCompletedFutures(handle: CompletionQueueHandle(futures, limit: timeout))
+  TimedCompletedFutures(handle: CompletionQueueHandle(futures.map { $0 }, limit: timeout))
 }
 
 /// What ``asCompleted(_:)`` returns: a sequence for `for` and for `for await`.
@@ -29,33 +29,46 @@ public struct CompletedFutures<S: Sendable>: Sequence, AsyncSequence, Sendable {
   /// A future that is done.
   public typealias Element = Future<S>
 
-  let handle: CompletionQueueHandle<S>
+  @usableFromInline let handle: CompletionQueueHandle
+
+  @usableFromInline init(handle: CompletionQueueHandle) { self.handle = handle }
+
+  /// The queue holds nothing else, but does not know the type.
+  @inlinable static func downcast(_ future: _FutureCore) -> Future<S> { unsafeDowncast(future, to: Future<S>.self) }
 
   /// An iterator that blocks for each future.
   @available(*, noasync, message: "a plain `for` blocks its thread; write `for await`")
-  public func makeIterator() -> Iterator { Iterator(handle: handle) }
+  @inlinable public func makeIterator() -> Iterator { Iterator(handle: handle) }
 
   /// An iterator that suspends for each future.
-  public func makeAsyncIterator() -> AsyncIterator { AsyncIterator(handle: handle) }
+  @inlinable public func makeAsyncIterator() -> AsyncIterator { AsyncIterator(handle: handle) }
 
   /// Blocks for each future.
   public struct Iterator: IteratorProtocol {
-    let handle: CompletionQueueHandle<S>
+    @usableFromInline let handle: CompletionQueueHandle
+
+    @usableFromInline init(handle: CompletionQueueHandle) { self.handle = handle }
 
     /// The next future that is done, or nil after the last. Blocks this thread.
     @available(*, noasync, message: "this blocks its thread; write `for await`")
-    public mutating func next() -> Future<S>? { try! handle.next() }
+    @inlinable public mutating func next() -> Future<S>? { (try! handle.next()).map(CompletedFutures<S>.downcast) }
   }
 
   /// Suspends for each future.
   public struct AsyncIterator: AsyncIteratorProtocol {
-    let handle: CompletionQueueHandle<S>
+    @usableFromInline let handle: CompletionQueueHandle
+
+    @usableFromInline init(handle: CompletionQueueHandle) { self.handle = handle }
 
     /// The next future that is done; nil after the last, or when the Task is cancelled.
-    public mutating func next() async -> Future<S>? { try! await handle.next() }
+    @inlinable public mutating func next() async -> Future<S>? {
+      (try! await handle.next()).map(CompletedFutures<S>.downcast)
+    }
 
     /// The same, for any isolation.
-    public mutating func next(isolation actor: isolated (any Actor)?) async -> Future<S>? { try! await handle.next() }
+    @inlinable public mutating func next(isolation actor: isolated (any Actor)?) async -> Future<S>? {
+      (try! await handle.next()).map(CompletedFutures<S>.downcast)
+    }
   }
 }
 
@@ -68,38 +81,50 @@ public struct TimedCompletedFutures<S: Sendable>: AsyncSequence, Sendable {
   /// What is thrown when the time has run out.
   public typealias Failure = TimeoutError
 
-  let handle: CompletionQueueHandle<S>
+  @usableFromInline let handle: CompletionQueueHandle
+
+  @usableFromInline init(handle: CompletionQueueHandle) { self.handle = handle }
 
   /// An iterator that blocks for each future.
   @available(*, noasync, message: "this iterator blocks its thread; write `for try await`")
-  public func makeIterator() -> Iterator { Iterator(handle: handle) }
+  @inlinable public func makeIterator() -> Iterator { Iterator(handle: handle) }
 
   /// An iterator that suspends for each future.
-  public func makeAsyncIterator() -> AsyncIterator { AsyncIterator(handle: handle) }
+  @inlinable public func makeAsyncIterator() -> AsyncIterator { AsyncIterator(handle: handle) }
 
   /// Blocks for each future.
   public struct Iterator {
-    let handle: CompletionQueueHandle<S>
+    @usableFromInline let handle: CompletionQueueHandle
+
+    @usableFromInline init(handle: CompletionQueueHandle) { self.handle = handle }
 
     /// The next future that is done, or nil after the last. Blocks this thread.
     ///
     /// - Throws: ``TimeoutError`` when the time has run out.
     @available(*, noasync, message: "this blocks its thread; write `for try await`")
-    public mutating func next() throws(TimeoutError) -> Future<S>? { try handle.next() }
+    @inlinable public mutating func next() throws(TimeoutError) -> Future<S>? {
+      try handle.next().map(CompletedFutures<S>.downcast)
+    }
   }
 
   /// Suspends for each future.
   public struct AsyncIterator: AsyncIteratorProtocol {
-    let handle: CompletionQueueHandle<S>
+    @usableFromInline let handle: CompletionQueueHandle
+
+    @usableFromInline init(handle: CompletionQueueHandle) { self.handle = handle }
 
     /// The next future that is done; nil after the last, or when the Task is cancelled.
     ///
     /// - Throws: ``TimeoutError`` when the time has run out.
-    public mutating func next() async throws(TimeoutError) -> Future<S>? { try await handle.next() }
+    @inlinable public mutating func next() async throws(TimeoutError) -> Future<S>? {
+      try await handle.next().map(CompletedFutures<S>.downcast)
+    }
 
     /// The same, for any isolation.
-    public mutating func next(isolation actor: isolated (any Actor)?) async throws(TimeoutError) -> Future<S>? {
-      try await handle.next()
+    @inlinable public mutating func next(isolation actor: isolated (any Actor)?) async throws(TimeoutError) -> Future<
+      S
+    >? {
+      try await handle.next().map(CompletedFutures<S>.downcast)
     }
   }
 }

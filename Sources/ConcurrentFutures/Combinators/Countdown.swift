@@ -4,6 +4,7 @@ import Synchronization
 ///
 /// O(1) per completion: one atomic decrement. What the combinator holds (its children and what it will do with them) is
 /// dropped as soon as the outer future's fate is known, so that a gather which has failed keeps no child alive.
+@usableFromInline
 final class Countdown: FutureObserver, @unchecked Sendable {
   private struct Armed: Sendable {
     var children: [_FutureCore]
@@ -16,7 +17,7 @@ final class Countdown: FutureObserver, @unchecked Sendable {
   private let armed: Mutex<Armed?>
 
   /// - Parameter fail: nil where errors are results like others.
-  init(
+  @usableFromInline init(
     _ children: [_FutureCore], finish: @escaping @Sendable () -> Void, fail: (@Sendable (any Error) -> Void)? = nil
   ) {
     remaining = Atomic(children.count)
@@ -25,7 +26,7 @@ final class Countdown: FutureObserver, @unchecked Sendable {
   }
 
   /// Registers with every child. `finish` or `fail` may run in here.
-  func start() {
+  @usableFromInline func start() {
     guard let children = armed.withLock({ $0?.children }) else { return }
     if children.isEmpty { disarm()?.finish() }
     for (index, child) in children.enumerated() {
@@ -33,8 +34,8 @@ final class Countdown: FutureObserver, @unchecked Sendable {
     }
   }
 
-  override func futureDone(_ future: FutureCore, index: Int) {
-    if failsFast, let error = future.errorIfFailed() {
+  @usableFromInline override func futureDone(_ future: FutureCore, index: Int) {
+    if failsFast, !future.acquired().hasValue, let error = future.errorIfFailed() {
       disarm()?.fail?(error)
     }
     if remaining.subtract(1, ordering: .acquiringAndReleasing).newValue == 0 {
@@ -53,9 +54,12 @@ final class Countdown: FutureObserver, @unchecked Sendable {
 /// Passes the cancellation of an outer future on to the futures that it is made of.
 ///
 /// The future drops it when it is done, which breaks the cycle outer, countdown, outer.
+@usableFromInline
 final class CountdownProducer: FutureProducer, @unchecked Sendable {
   private let countdown = Mutex<Countdown?>(nil)
 
-  func watch(_ countdown: Countdown) { self.countdown.withLock { $0 = countdown } }
-  override func futureWasCancelled() { countdown.withLock { $0.take() }?.cancelChildren() }
+  @usableFromInline override init() {}
+
+  @usableFromInline func watch(_ countdown: Countdown) { self.countdown.withLock { $0 = countdown } }
+  @usableFromInline override func futureWasCancelled() { countdown.withLock { $0.take() }?.cancelChildren() }
 }

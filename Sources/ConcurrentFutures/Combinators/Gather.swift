@@ -22,12 +22,12 @@ public func gather<each S: Sendable>(_ futures: repeat Future<each S>) -> Future
 /// The first error completes it at once, while the siblings keep running; a child that was cancelled counts as the error
 /// `CancellationError`. Cancelling it cancels every child that is not done. A future that is given twice is waited for
 /// once, and its value is there twice. O(1) per completion. As asyncio's `gather`.
-public func gather<S: Sendable>(_ futures: some Sequence<Future<S>>) -> Future<[S]> {
+@inlinable public func gather<S: Sendable>(_ futures: some Sequence<Future<S>>) -> Future<[S]> {
   let producer = CountdownProducer()
   let outer = Future<[S]>(producer: producer)
   let children = Array(futures)
   let countdown = Countdown(children) {
-    outer.complete(with: .success(children.map(\.storedValue)))
+    outer.complete(with: .success(children.map { $0.storedValue }))
   } fail: {
     outer.complete(with: .failure($0))
   }

@@ -24,7 +24,7 @@ extension Future {
   /// The result of a future that is done.
   @inlinable @inline(__always)
   func result(in state: FutureWord) -> Result<Success, any Error> {
-    if state.bits & (FutureWord.phaseMask | FutureWord.failed) == FutureWord.finished { return .success(storedValue) }
+    if state.hasValue { return .success(storedValue) }
     return .failure(failure(in: state))
   }
 

@@ -22,7 +22,7 @@ extension Future {
       }
       state = acquired()
     }
-    if state.bits & (FutureWord.phaseMask | FutureWord.failed) == FutureWord.finished { return storedValue }
+    if state.hasValue { return storedValue }
     throw failure(in: state)
   }
 }
@@ -36,13 +36,18 @@ extension _FutureCore {
 
   final func waitUntilDone(deadline: Deadline?) -> Bool {
     let host = cf_thread().pointee.worker.map { Unmanaged<BlockingHost>.fromOpaque($0).takeUnretainedValue() }
-    if let host {
+    // Work that runs inside the wait could not be left at a deadline.
+    if let host, deadline == nil {
       host.runInline(self)
       if acquired().isDone { return true }
     }
     if let deadline, deadline.remaining == 0 { return acquired().isDone }
     if Spinning.until({ self.acquired().isDone }) { return true }
     if host == nil { FutureDiagnostics.noteBlockingWait() }
+    if let host, deadline == nil {
+      host.sleep(untilDone: self)
+      return true
+    }
     host?.willBlock()
     defer { host?.didUnblock() }
     return park(until: deadline)

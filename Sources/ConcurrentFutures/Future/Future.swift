@@ -45,7 +45,7 @@ public final class Future<Success: Sendable>: _FutureCore, @unchecked Sendable {
   }
 
   /// A future whose maker hears of its cancellation.
-  convenience init(producer: FutureProducer, cancellableWhileRunning: Bool = false) {
+  @usableFromInline convenience init(producer: FutureProducer, cancellableWhileRunning: Bool = false) {
     self.init(word: FutureWord(bits: FutureWord.produced | (cancellableWhileRunning ? FutureWord.stoppable : 0)))
     storeProducer(producer)
   }
@@ -68,6 +68,14 @@ public final class Future<Success: Sendable>: _FutureCore, @unchecked Sendable {
     let taken = takeSlot()
     unlock(state)
     call(taken)
+  }
+
+  @usableFromInline override func isObserved(by observer: FutureObserver) -> Bool {
+    let state = lock()
+    var found = false
+    if state.isSlotFull, case .observer(_, let current) = slot { found = current === observer }
+    unlock(state)
+    return found
   }
 
   @usableFromInline override func addObserverCore(_ observer: FutureObserver, index: Int) -> ObserverAdded {
@@ -102,7 +110,7 @@ public final class Future<Success: Sendable>: _FutureCore, @unchecked Sendable {
   @usableFromInline override func failCore(_ error: any Error) -> Bool { complete(with: .failure(error)) }
   @usableFromInline override func errorIfFailed() -> (any Error)? {
     let state = acquired()
-    if !state.isDone || state.bits & (FutureWord.phaseMask | FutureWord.failed) == FutureWord.finished { return nil }
+    if !state.isDone || state.hasValue { return nil }
     return failure(in: state)
   }
   @usableFromInline override var isSpent: Bool { acquired().phase != FutureWord.pending }

@@ -30,6 +30,8 @@ public class _FutureCore: _PoolItem, @unchecked Sendable {
   @usableFromInline func addObserverCore(_ observer: FutureObserver, index: Int) -> ObserverAdded {
     preconditionFailure("abstract")
   }
+  /// Whether the slot holds a registration of this observer, under whatever index.
+  @usableFromInline func isObserved(by observer: FutureObserver) -> Bool { preconditionFailure("abstract") }
   /// Takes an observer's registration back. False if it was delivered or is being delivered.
   @usableFromInline @discardableResult
   func removeObserver(_ observer: FutureObserver, index: Int, _ added: ObserverAdded) -> Bool {

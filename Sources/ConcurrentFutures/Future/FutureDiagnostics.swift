@@ -56,7 +56,9 @@ public enum FutureDiagnostics {
   }
 
   static func reportUnobserved<S>(_ future: Future<S>) {
-    guard reportsUnobserved.load(ordering: .acquiring), let handler = handlers.withLock({ $0.unobserved }) else { return }
+    guard reportsUnobserved.load(ordering: .acquiring), let handler = handlers.withLock({ $0.unobserved }) else {
+      return
+    }
     handler(UnobservedFailure(error: future.storedError, future: future.description))
   }
 

@@ -50,6 +50,8 @@ struct FutureWord: Equatable, Sendable {
   @inlinable var isListed: Bool { bits & Self.listed != 0 }
   @inlinable var isDelivering: Bool { bits & Self.delivering != 0 }
   @inlinable var isCancelRequested: Bool { bits & Self.cancelRequested != 0 }
+  /// Finished, and with a value.
+  @inlinable var hasValue: Bool { bits & (Self.phaseMask | Self.failed) == Self.finished }
   @inlinable var isFailed: Bool { bits & Self.failed != 0 }
   @inlinable var hasProducer: Bool { bits & Self.produced != 0 }
   @inlinable var isObserved: Bool { bits & Self.observed != 0 }

@@ -45,3 +45,19 @@ struct AdaptiveLock: @unchecked Sendable {
     while cf_exchange(word, 2) != 0 { cf_wait(word, 2, -1) }
   }
 }
+
+/// A value behind an ``AdaptiveLock``.
+final class AdaptivelyLocked<Value>: @unchecked Sendable {
+  private let lock = AdaptiveLock()
+  @exclusivity(unchecked) private var value: Value
+
+  init(_ value: Value) { self.value = value }
+  deinit { lock.destroy() }
+
+  @inline(__always)
+  func withLock<R: ~Copyable, E: Error>(_ body: (inout Value) throws(E) -> R) throws(E) -> R {
+    lock.lock()
+    defer { lock.unlock() }
+    return try body(&value)
+  }
+}

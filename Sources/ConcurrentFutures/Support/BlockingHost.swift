@@ -5,7 +5,9 @@
 class BlockingHost: @unchecked Sendable {
   /// The thread wants `future` done. The host may run it, if it is work that waits in the host's own pool.
   func runInline(_ future: _FutureCore) {}
-  /// The thread is going to block: somebody else should take its place.
+  /// The thread has nothing to do until `future` is done.
+  func sleep(untilDone future: _FutureCore) { preconditionFailure("abstract") }
+  /// The thread is going to block otherwise: somebody else should take its place.
   func willBlock() {}
   /// The thread goes on.
   func didUnblock() {}

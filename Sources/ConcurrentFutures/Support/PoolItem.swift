@@ -20,7 +20,9 @@ public class _PoolItem: @unchecked Sendable {
   /// Whether running the item would do nothing: it was cancelled while it waited, or somebody else ran it.
   @usableFromInline var isSpent: Bool { false }
   /// Whether somebody has asked the running item to stop.
-  @usableFromInline var isAskedToStop: Bool { false }
+  ///
+  /// An item that is not a future runs jobs of Tasks: they know it themselves.
+  @usableFromInline var isAskedToStop: Bool { withUnsafeCurrentTask { $0?.isCancelled ?? false } }
   /// The pool gives up what it has not started.
   @usableFromInline func cancelBeforeStart() {}
 

@@ -18,10 +18,9 @@ public enum CurrentWork {
   ///
   /// False outside of any work. O(1).
   public static var isCancelled: Bool {
-    if let opaque = cf_thread().pointee.current_task,
-      Unmanaged<_PoolItem>.fromOpaque(opaque)._withUnsafeGuaranteedRef({ $0.isAskedToStop })
-    {
-      return true
+    // A body that a Task runs inside a wait is not part of that Task: the innermost work alone is asked.
+    if let opaque = cf_thread().pointee.current_task {
+      return Unmanaged<_PoolItem>.fromOpaque(opaque)._withUnsafeGuaranteedRef { $0.isAskedToStop }
     }
     return withUnsafeCurrentTask { $0?.isCancelled ?? false }
   }

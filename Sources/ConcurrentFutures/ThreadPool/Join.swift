@@ -5,10 +5,15 @@ import CPlatformSupport
 struct JoinFrame {
   /// The block to call; see `cf_with_block`.
   let block: UnsafeMutableRawPointer
+  /// The work that forked, for ``CurrentWork``; it outlives the frame.
+  let work: UnsafeMutableRawPointer?
   /// 0 until a thief has run the block.
   var isDone: UInt32 = 0
 
-  init(block: UnsafeMutableRawPointer) { self.block = block }
+  init(block: UnsafeMutableRawPointer, work: UnsafeMutableRawPointer?) {
+    self.block = block
+    self.work = work
+  }
 }
 
 extension UnsafeMutablePointer<JoinFrame> {
@@ -21,7 +26,11 @@ extension UnsafeMutablePointer<JoinFrame> {
 extension JoinFrame {
   /// Called by the thief. The frame is gone as soon as the word is written: the wake-up takes the address as a mere key.
   static func runStolen(_ frame: UnsafeMutablePointer<JoinFrame>) {
+    let thread = cf_thread()
+    let outer = thread.pointee.current_task
+    thread.pointee.current_task = frame.pointee.work
     cf_call_block(frame.pointee.block)
+    thread.pointee.current_task = outer
     let word = frame.doneWord
     if cf_exchange(word, 1) == 2 { cf_wake(word, false) }
   }
@@ -32,7 +41,7 @@ extension PoolCore {
   /// nobody has taken it when `a` is done, it is popped and called, and nothing was allocated.
   func join(_ worker: Worker, _ a: () -> Void, _ b: () -> Void) {
     cf_with_block(b) { block in
-      var frame = JoinFrame(block: block)
+      var frame = JoinFrame(block: block, work: cf_thread().pointee.current_task)
       withUnsafeMutablePointer(to: &frame) { frame in
         let entry = QueueEntry(frame: frame)
         worker.deque.push(entry)
@@ -69,10 +78,13 @@ extension Worker {
     waitForThief(frame.doneWord)
   }
 
-  /// Another worker runs the frame; this one helps with what it finds in the others' deques meanwhile.
+  /// Another worker runs the frame; this one helps with the forks that it finds in the others' deques meanwhile.
+  ///
+  /// Not with other work: that may wait for something that this very worker has to do after the join, and that it cannot do
+  /// before what lies on top of it has returned. Forks are short of that, unless they wait for foreign futures themselves.
   private func waitForThief(_ word: UnsafeMutablePointer<UInt32>) {
     while cf_load_acquire(word) == 0 {
-      if let entry = deque.pop() ?? stealFromOthers() {
+      if let entry = stealFromOthers(where: \.isFrame) {
         core.run(entry)
         continue
       }

@@ -45,7 +45,11 @@ extension PoolCore {
     if started || !worker.take() { return }
     let error = BrokenExecutorError(
       name: name, reason: "neither Dispatch nor the system has a thread for it; end some threads or use fewer workers")
-    fail(withState { $0.startFailed(error) }, error)
+    let (entries, waiters) = withState { state in
+      let entries = state.startFailed(error)
+      return (entries, state.isRunning ? [] : takeAllSpaceWaiters())
+    }
+    fail(entries, waiters, error)
     signalEnd()
   }
 
@@ -72,19 +76,41 @@ extension PoolCore {
     while case .goOn = park(worker) {}
   }
 
-  func workerEnded() { signalEnd() }
-
-  private func breakDown(_ error: BrokenExecutorError) {
-    let (entries, idle) = withState { $0.breakDown(error) }
-    for worker in idle { worker.unpark() }
-    fail(entries, error)
+  func workerEnded() {
+    peersVersion.add(1, ordering: .releasing)
     signalEnd()
   }
 
-  private func fail(_ entries: [QueueEntry], _ error: any Error) {
+  private func breakDown(_ error: BrokenExecutorError) {
+    let (entries, idle, waiters) = withState { state in
+      let (entries, idle) = state.breakDown(error)
+      return (entries, idle, takeAllSpaceWaiters())
+    }
+    setFate(.reject)
+    for worker in idle { worker.unpark() }
+    fail(entries, waiters, error)
+    settleDeques()
+    signalEnd()
+  }
+
+  private func fail(_ entries: [QueueEntry], _ waiters: [Future<Void>], _ error: any Error) {
+    // They come back and hear what has happened.
+    for waiter in waiters { waiter.complete(with: .success(())) }
     for entry in entries {
-      guard case .item(let item) = entry.content else { continue }
-      item.takeRetainedValue().rejected(because: error)
+      switch entry.content {
+      case .item(let item): item.takeRetainedValue().rejected(because: error)
+      // A Task whose job is lost would hang.
+      case .job(let job): globalConcurrentExecutor.enqueue(ExecutorJob(job))
+      case .frame: preconditionFailure("forks are never in the pool's queue")
+      }
+    }
+  }
+
+  /// Ends the items in the workers' deques that nobody will start, without waiting for the workers to come to them. Those
+  /// behind a fork or a job stay, for only a worker may take that.
+  private func settleDeques() {
+    for worker in withState({ Array($0.workers.values) }) {
+      while let entry = worker.deque.steal(where: \.isItem) { run(entry) }
     }
   }
 
@@ -92,19 +118,20 @@ extension PoolCore {
 
   /// Takes no more work. What is queued is still done, or cancelled if `cancelPending`.
   func beginShutdown(cancelPending: Bool) {
-    if cancelPending { cancelsPending.store(true, ordering: .relaxed) }
-    let (idle, pending, waiters) = withState { state in
+    let (idle, pending, waiters, isBroken) = withState { state in
       (
         state.beginDraining(), cancelPending ? state.queue.remove { $0.item != nil } : [],
-        takeAllSpaceWaiters()
+        takeAllSpaceWaiters(), state.isBroken
       )
     }
+    if cancelPending && !isBroken { setFate(.cancel) }
     for worker in idle { worker.unpark() }
     for waiter in waiters { waiter.complete(with: .success(())) }
     for entry in pending {
       guard case .item(let item) = entry.content else { continue }
       item.takeRetainedValue().cancelBeforeStart()
     }
+    if cancelPending { settleDeques() }
     signalEnd()
   }
 
@@ -119,31 +146,48 @@ extension PoolCore {
   ///
   /// Who is part of the pool's work itself waits for all the others only.
   func waitingForEnd(_ wait: (Future<Void>) -> Void) {
-    if let worker = Worker.current, worker.core === self {
-      withState { $0.worker(leaves: true) }
-      signalEnd()
-      wait(drained)
-      withState { $0.worker(leaves: false) }
-    } else {
+    let worker = Worker.current.flatMap { $0.core === self ? $0 : nil }
+    let body = PoolBody.current.flatMap { $0.pool == identity ? $0 : nil }
+    if worker == nil && body == nil {
       wait(over)
+      return
+    }
+    worker?.giveDequeBack()
+    withState { state in
+      if let worker { state.leaves(worker) }
+      if let body { state.leaves(body) }
+    }
+    signalEnd()
+    wait(drained)
+    withState { state in
+      if let worker { state.goesOn(worker) }
+      if let body { state.goesOn(body) }
     }
   }
 
   func waitingForEnd() async {
-    if PoolBody.current == identity {
-      withState { $0.asyncBody(leaves: true) }
+    if let body = PoolBody.current, body.pool == identity {
+      withState { $0.leaves(body) }
       signalEnd()
       _ = await drained.resultIgnoringCancellation
-      withState { $0.asyncBody(leaves: false) }
+      withState { $0.goesOn(body) }
     } else {
       _ = await over.resultIgnoringCancellation
     }
   }
 }
 
-/// Which pool the asynchronous body that runs now was submitted to.
-enum PoolBody {
-  @TaskLocal static var current: UInt = 0
+/// An asynchronous body, known to the code that runs as a part of it.
+final class PoolBody: @unchecked Sendable {
+  @TaskLocal static var current: PoolBody?
+
+  let pool: UInt
+  /// Guarded by the pool's lock: how many calls of `shutdown` are waiting inside the body.
+  var leaves = 0
+  /// Guarded by the pool's lock: Tasks that the body has made may outlive it.
+  var hasEnded = false
+
+  init(pool: UInt) { self.pool = pool }
 }
 
 extension Future {

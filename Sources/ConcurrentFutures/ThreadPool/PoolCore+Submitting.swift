@@ -33,8 +33,8 @@ extension PoolCore {
     }
   }
 
-  func endAsyncBody() {
-    withState { $0.asyncBodyEnds() }
+  func endAsyncBody(_ body: PoolBody) {
+    withState { $0.asyncBodyEnds(body) }
     if hints.isEnding { signalEnd() }
   }
 

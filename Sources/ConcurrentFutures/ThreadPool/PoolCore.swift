@@ -29,8 +29,15 @@ final class PoolCore: TaskExecutor, @unchecked Sendable {
   @exclusivity(unchecked) private var state: PoolState
   private let hintBits = Atomic<UInt64>(0)
   let peersVersion = Atomic(0)
-  /// `shutdown(cancelPending: true)` was called: what is found in the workers' deques is cancelled instead of run.
-  let cancelsPending = Atomic(false)
+  /// What becomes of items that have not started, wherever they are found.
+  private let fate = Atomic(Fate.run)
+  enum Fate: UInt8, AtomicRepresentable {
+    case run
+    /// `shutdown(cancelPending: true)` was called.
+    case cancel
+    /// The pool is broken.
+    case reject
+  }
   /// Where a test, or a user who knows better, can stop threads from coming out of Dispatch.
   let startsThreads: @Sendable (_ label: String, _ body: @escaping @Sendable () -> Void) -> Void
   /// Done when everything is but the tasks that wait for it.
@@ -91,6 +98,7 @@ final class PoolCore: TaskExecutor, @unchecked Sendable {
     case .nobody: break
     case .wake(let worker): worker.unpark()
     case .start(let index): start(index)
+    case .call(let worker): worker.call()
     }
   }
 
@@ -231,11 +239,7 @@ final class PoolCore: TaskExecutor, @unchecked Sendable {
     switch entry.content {
     case .item(let item):
       let item = item.takeRetainedValue()
-      if cancelsPending.load(ordering: .relaxed) {
-        item.cancelBeforeStart()
-      } else {
-        runItem(item)
-      }
+      if !settle(item) { runItem(item) }
     case .frame(let frame): JoinFrame.runStolen(frame)
     case .job(let job):
       let thread = cf_thread()
@@ -245,6 +249,27 @@ final class PoolCore: TaskExecutor, @unchecked Sendable {
       thread.pointee.current_task = outer
     }
   }
+
+  /// Ends an item that has not started, if that is the fate of all such. True if it is.
+  @inline(__always)
+  func settle(_ item: _PoolItem) -> Bool {
+    let fate = fate.load(ordering: .relaxed)
+    if fate == .run { return false }
+    settle(item, fate)
+    return true
+  }
+
+  @inline(never)
+  private func settle(_ item: _PoolItem, _ fate: Fate) {
+    if fate == .reject, let error = withState({ $0.rejection(name: name) }) {
+      item.rejected(because: error)
+    } else {
+      item.cancelBeforeStart()
+    }
+  }
+
+  func setFate(_ new: Fate) { fate.store(new, ordering: .relaxed) }
+  var settlesPending: Bool { fate.load(ordering: .relaxed) != .run }
 
   /// Runs an item as the current work of this thread.
   @inline(__always)

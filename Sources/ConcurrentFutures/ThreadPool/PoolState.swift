@@ -26,6 +26,8 @@ struct PoolState: ~Copyable {
     case nobody
     case wake(Worker)
     case start(Worker.Index)
+    /// No thread can be added: a worker that waits for a future is to work meanwhile.
+    case call(Worker)
   }
 
   let maximum: Int
@@ -35,6 +37,8 @@ struct PoolState: ~Copyable {
   private(set) var phase = Phase.running
   /// The last to become idle is the first to be woken: its caches are warm, and the others reach their keep-alive.
   private(set) var idle: [Worker] = []
+  /// Workers that wait for a future and can be called back to work. The last to block is the first to be called.
+  private(set) var callable: [Worker] = []
   private(set) var workers: [Worker.Index: Worker] = [:]
   private var nextIndex = 0
   /// Threads that are there or were asked for.
@@ -52,9 +56,12 @@ struct PoolState: ~Copyable {
     self.spareLimit = spareLimit
   }
 
+  var isBroken: Bool { if case .broken = phase { true } else { false } }
   var isRunning: Bool { if case .running = phase { true } else { false } }
   /// Whether a worker could be put to work that is not, so that a push to a worker's own deque should tell.
-  var wantsWork: Bool { searching == 0 && active < maximum && (!idle.isEmpty || live < maximum + spareLimit) }
+  var wantsWork: Bool {
+    searching == 0 && active < maximum && (!idle.isEmpty || live < maximum + spareLimit || !callable.isEmpty)
+  }
   var runningCount: Int { active - searching }
 
   // MARK: submitting
@@ -104,7 +111,13 @@ struct PoolState: ~Copyable {
       searching += 1
       return .wake(worker)
     }
-    guard live < maximum + spareLimit else { return .nobody }
+    guard live < maximum + spareLimit else {
+      guard let worker = callable.popLast() else { return .nobody }
+      worker.isCallable = false
+      active += 1
+      searching += 1
+      return .call(worker)
+    }
     live += 1
     active += 1
     searching += 1
@@ -187,16 +200,28 @@ struct PoolState: ~Copyable {
   // MARK: blocking
 
   /// A working worker is going to block. Who takes its place?
-  mutating func block(hasLocalWork: Bool) -> Wake {
+  mutating func block() -> Wake {
     active -= 1
-    if hasLocalWork { return wakeForDeque() }
     return wakeForQueue()
   }
 
   mutating func unblock() { active += 1 }
 
-  /// Whether nobody could be added, so that a worker that is going to block should rather work itself.
-  var isExhausted: Bool { live >= maximum + spareLimit && idle.isEmpty }
+  /// A working worker is going to block in a way in which it can be called back to work; maybe it is that at once.
+  mutating func blockCallably(_ worker: Worker) -> Wake {
+    worker.isCallable = true
+    callable.append(worker)
+    return block()
+  }
+
+  /// It has woken. False if it was called, and so counts as searching already.
+  mutating func unblockCallable(_ worker: Worker) -> Bool {
+    guard worker.isCallable, let position = callable.lastIndex(where: { $0 === worker }) else { return false }
+    callable.remove(at: position)
+    worker.isCallable = false
+    unblock()
+    return true
+  }
 
   // MARK: the end
 
@@ -209,7 +234,7 @@ struct PoolState: ~Copyable {
   mutating func breakDown(_ error: BrokenExecutorError) -> (entries: [QueueEntry], idle: [Worker]) {
     if case .broken = phase { return ([], []) }
     phase = .broken(error)
-    return (queue.remove { $0.item != nil }, takeIdle())
+    return (queue.remove { _ in true }, takeIdle())
   }
 
   private mutating func takeIdle() -> [Worker] {
@@ -224,9 +249,40 @@ struct PoolState: ~Copyable {
   }
 
   mutating func asyncBodyBegins() { asyncBodies += 1 }
-  mutating func asyncBodyEnds() { asyncBodies -= 1 }
-  mutating func worker(leaves: Bool) { leaving += leaves ? 1 : -1 }
-  mutating func asyncBody(leaves: Bool) { leavingAsyncBodies += leaves ? 1 : -1 }
+
+  mutating func asyncBodyEnds(_ body: PoolBody) {
+    asyncBodies -= 1
+    if body.leaves > 0 { leavingAsyncBodies -= 1 }
+    body.hasEnded = true
+  }
+
+  // Each worker and each body counts once, however many calls of `shutdown` are nested in it or run side by side.
+
+  mutating func leaves(_ worker: Worker) {
+    worker.leaves += 1
+    if worker.leaves == 1 { leaving += 1 }
+  }
+
+  mutating func goesOn(_ worker: Worker) {
+    worker.leaves -= 1
+    if worker.leaves == 0 { leaving -= 1 }
+  }
+
+  mutating func leaves(_ body: PoolBody) {
+    body.leaves += 1
+    if body.leaves == 1 && !body.hasEnded { leavingAsyncBodies += 1 }
+  }
+
+  mutating func goesOn(_ body: PoolBody) {
+    body.leaves -= 1
+    if body.leaves == 0 && !body.hasEnded { leavingAsyncBodies -= 1 }
+  }
+
+  /// Work that was accepted before, and only changes its place.
+  mutating func takeBack(_ entry: QueueEntry) -> Wake {
+    queue.append(entry, .medium)
+    return wakeForQueue()
+  }
 
   /// Everything is done but the tasks that wait for just that.
   var isDrained: Bool {

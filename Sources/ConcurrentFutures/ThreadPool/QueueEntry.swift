@@ -25,6 +25,9 @@ struct QueueEntry: Sendable, Equatable {
     bits = unsafeBitCast(job, to: UInt.self) | Self.jobKind
   }
 
+  var isItem: Bool { bits & Self.kindMask == Self.itemKind }
+  var isFrame: Bool { bits & Self.kindMask == Self.frameKind }
+
   enum Content {
     case item(Unmanaged<_PoolItem>)
     case frame(UnsafeMutablePointer<JoinFrame>)

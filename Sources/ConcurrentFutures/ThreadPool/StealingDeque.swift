@@ -95,8 +95,9 @@ final class StealingDeque: @unchecked Sendable {
     return pop() != nil
   }
 
-  /// Any thread: takes the oldest entry.
-  func steal() -> QueueEntry? {
+  /// Any thread: takes the oldest entry, if it is wanted.
+  @inline(__always)
+  func steal(where isWanted: (QueueEntry) -> Bool = { _ in true }) -> QueueEntry? {
     while true {
       let t = top.load(ordering: .acquiring)
       atomicMemoryFence(ordering: .sequentiallyConsistent)
@@ -105,6 +106,8 @@ final class StealingDeque: @unchecked Sendable {
       let buffer = buffer
       let mask = Int(bitPattern: buffer[0].load(ordering: .relaxed))
       let bits = buffer[1 &+ (t & mask)].load(ordering: .relaxed)
+      // Whoever has taken it meanwhile may have reused the place: a "no" may be wrong then, as any other moment's could be.
+      if !isWanted(QueueEntry(bits: bits)) { return nil }
       if top.compareExchange(
         expected: t, desired: t &+ 1, successOrdering: .sequentiallyConsistent, failureOrdering: .relaxed
       ).exchanged {

@@ -107,12 +107,13 @@ public final class ThreadPool: Sendable {
       return future
     }
     let core = core
-    let task = PoolBody.$current.withValue(core.identity) {
+    let poolBody = PoolBody(pool: core.identity)
+    let task = PoolBody.$current.withValue(poolBody) {
       Task(executorPreference: core, priority: priority) {
-        if future.start() == .run {
+        if !core.settle(future), future.start() == .run {
           do { future.complete(with: .success(try await body())) } catch { future.finish(throwing: error) }
         }
-        core.endAsyncBody()
+        core.endAsyncBody(poolBody)
       }
     }
     producer.run(task)

@@ -14,9 +14,15 @@ final class Worker: BlockingHost, @unchecked Sendable {
   let deque = StealingDeque()
   /// Guarded by the pool's lock.
   var isIdle = false
+  /// Guarded by the pool's lock: waits for a future and could be called to work instead.
+  var isCallable = false
+  /// Guarded by the pool's lock: how many calls of `shutdown` wait on this worker's stack.
+  var leaves = 0
   /// Taken by the thread that runs the loop: the one of Dispatch, or the one that came to its rescue.
   private let isTaken = Atomic(false)
   private let parkWord: UnsafeMutablePointer<UInt32>
+  /// Why a worker that waits for a future was woken: bits of `Reason`.
+  private let waitWord: UnsafeMutablePointer<UInt32>
 
   // Used by the worker's own thread only.
   private var ticks: UInt = 0
@@ -33,9 +39,14 @@ final class Worker: BlockingHost, @unchecked Sendable {
     random = UInt32(truncatingIfNeeded: index &* 2_654_435_761) | 1
     parkWord = .allocate(capacity: 1)
     parkWord.initialize(to: 0)
+    waitWord = .allocate(capacity: 1)
+    waitWord.initialize(to: 0)
   }
 
-  deinit { parkWord.deallocate() }
+  deinit {
+    parkWord.deallocate()
+    waitWord.deallocate()
+  }
 
   /// Whether the caller is the one who runs the loop.
   func take() -> Bool { isTaken.compareExchange(expected: false, desired: true, ordering: .relaxed).exchanged }
@@ -116,29 +127,32 @@ final class Worker: BlockingHost, @unchecked Sendable {
     var found: QueueEntry?
     _ = Spinning.until {
       let hints = core.hints
-      if hints.isOverstaffed || hints.isEnding { return true }
+      if hints.isOverstaffed { return true }
       if hints.queued > 0 { found = core.take(for: self, limit: 1) }
       if found == nil { found = stealFromOthers() }
-      return found != nil
+      // A pool that ends is looked through once: what is left then is done or on its owner's way.
+      return found != nil || hints.isEnding
     }
     return found
   }
 
   private func found(_ entry: QueueEntry) -> QueueEntry {
     core.wake(core.withState { $0.found() })
+    wakeForDeques()
     lastRefill = cf_now()
     sinceRefill = Int(ticks)
     return entry
   }
 
-  func stealFromOthers() -> QueueEntry? {
+  @inline(__always)
+  func stealFromOthers(where isWanted: (QueueEntry) -> Bool = { _ in true }) -> QueueEntry? {
     refreshPeers()
     if peers.count < 2 { return nil }
     random = random &* 1_664_525 &+ 1_013_904_223
     let start = Int(random >> 8) % peers.count
     for offset in 0..<peers.count {
       let victim = peers[(start &+ offset) % peers.count]
-      if victim !== self, let entry = victim.deque.steal() { return entry }
+      if victim !== self, let entry = victim.deque.steal(where: isWanted) { return entry }
     }
     return nil
   }
@@ -146,6 +160,16 @@ final class Worker: BlockingHost, @unchecked Sendable {
   private var anyPeerHasWork: Bool {
     refreshPeers()
     return peers.contains { !$0.deque.isEmpty }
+  }
+
+  /// Wakes a worker for what is in some deque, if one could work and none is on the way.
+  ///
+  /// A push wakes nobody while a worker searches or all places are taken; whoever stops searching, or gives its place up,
+  /// therefore looks again. The fence pairs with the one in `PoolCore.pushed`: either the pusher sees that work is wanted, or
+  /// we see what it pushed.
+  private func wakeForDeques() {
+    atomicMemoryFence(ordering: .sequentiallyConsistent)
+    if core.hints.wantsWork && anyPeerHasWork { core.wake(core.withState { $0.wakeForDeque() }) }
   }
 
   private func refreshPeers() {
@@ -183,13 +207,96 @@ final class Worker: BlockingHost, @unchecked Sendable {
   override func runInline(_ future: _FutureCore) {
     // Work of this pool that has not started runs right here. If it is the newest of our own it leaves the deque;
     // elsewhere the entry stays, and whoever comes to it finds that the future has been started.
-    guard future.work != nil, future.home == core.id, core.id != .none, future.acquired().phase == FutureWord.pending else { return }
+    guard future.work != nil, future.home == core.id, core.id != .none, future.acquired().phase == FutureWord.pending
+    else { return }
     let bits = UInt(bitPattern: Unmanaged.passUnretained(future).toOpaque())
     if deque.pop(QueueEntry(bits: bits)) { Unmanaged.passUnretained(future).release() }
-    core.runItem(future)
+    if !core.settle(future) { core.runItem(future) }
   }
 
-  override func willBlock() { core.wake(core.withState { [deque] in $0.block(hasLocalWork: !deque.isEmpty) }) }
+  /// Moves what waits in the deque to the pool's queue, before a wait for the end of all work. Forks stay: they are part of
+  /// the work that waits.
+  func giveDequeBack() {
+    var forks: [QueueEntry] = []
+    var others: [QueueEntry] = []
+    while let entry = deque.pop() {
+      if entry.isFrame { forks.append(entry) } else { others.append(entry) }
+    }
+    for entry in forks.reversed() { deque.push(entry) }
+    for entry in others.reversed() {
+      if core.settlesPending { core.run(entry) } else { core.wake(core.withState { $0.takeBack(entry) }) }
+    }
+  }
+
+  override func willBlock() {
+    core.wake(core.withState { $0.block() })
+    wakeForDeques()
+  }
+  /// Sleeps until the future is done. A spare thread takes the place meanwhile; where none can be added the worker is
+  /// called, and does itself what is queued, nested in the work that waits: what it waits for may be there.
+  override func sleep(untilDone future: _FutureCore) {
+    while !future.acquired().isDone {
+      core.wake(core.withState { $0.blockCallably(self) })
+      wakeForDeques()
+      let waiter = CallableWaiter(self)
+      let added = future.addObserverCore(waiter, index: 0)
+      var isDone = if case .alreadyDone = added { true } else { false }
+      if !isDone { awaitReason(Reason.done | Reason.called) }
+      let wasCalled = !core.withState { $0.unblockCallable(self) }
+      // Both signals that are under way have to arrive before the word is used again.
+      if !isDone && !future.removeObserver(waiter, index: 0, added) {
+        isDone = true
+        awaitReason(Reason.done)
+      }
+      if wasCalled { awaitReason(Reason.called) }
+      cf_store_release(waitWord, 0)
+      if wasCalled { answerCall(works: !isDone) }
+    }
+  }
+
+  /// The worker counts as searching, as one that was woken.
+  private func answerCall(works: Bool) {
+    var entry: QueueEntry?
+    if works {
+      if core.hints.queued > 0 { entry = core.take(for: self, limit: 1) }
+      entry = entry ?? deque.steal() ?? stealFromOthers()
+    }
+    core.wake(core.withState { $0.found() })
+    wakeForDeques()
+    if let entry { core.run(entry) }
+  }
+
+  private enum Reason {
+    static let done: UInt32 = 1
+    static let called: UInt32 = 2
+  }
+
+  private func awaitReason(_ reasons: UInt32) {
+    while true {
+      let word = cf_load_acquire(waitWord)
+      if word & reasons != 0 { return }
+      cf_wait(waitWord, word, -1)
+    }
+  }
+
+  private func signal(_ reason: UInt32) {
+    while true {
+      let word = cf_load_acquire(waitWord)
+      if cf_compare_exchange(waitWord, word, word | reason) { break }
+    }
+    cf_wake(waitWord, false)
+  }
+
+  /// Calls the worker from its wait. The state machine has made it searching.
+  func call() { signal(Reason.called) }
+
+  private final class CallableWaiter: FutureObserver, @unchecked Sendable {
+    private let worker: Worker
+    init(_ worker: Worker) { self.worker = worker }
+    override var onlyWakes: Bool { true }
+    override func futureDone(_ future: FutureCore, index: Int) { worker.signal(Reason.done) }
+  }
+
   override func didUnblock() { core.withState { $0.unblock() } }
 
   /// The worker that runs on this thread, if it is one of ours.
