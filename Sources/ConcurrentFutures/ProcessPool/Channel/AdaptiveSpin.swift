@@ -6,9 +6,12 @@ import CPlatformSupport
 /// for both sides. A spin that found nothing was wasted: after a few of these in a row only every sixteenth wait spins.
 struct AdaptiveSpin {
   private var failures = 0
-  /// How long a spin lasts at most.
-  private static let limit: UInt64 = 50_000
-  private static let isUseful = CPUCount.available > 1
+  /// How long a spin lasts at most, in nanoseconds.
+  private let limit: UInt64
+
+  init(limit: UInt64 = 50_000) { self.limit = limit }
+
+  static let isUseful = CPUCount.available > 1
 
   /// Whether the condition came true while spinning.
   @inline(__always)
@@ -38,7 +41,7 @@ struct AdaptiveSpin {
       // The other side may need this very core.
       sched_yield()
       let now = cf_now()
-      if end == 0 { end = now &+ Self.limit }
+      if end == 0 { end = now &+ limit }
       if now >= end { break }
     }
     failures &+= 1

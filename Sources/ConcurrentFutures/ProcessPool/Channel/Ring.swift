@@ -30,6 +30,8 @@ struct RingWriter {
   }
 
   private static var capacity: UInt64 { UInt64(ChannelMemory.ringSize) }
+  /// The producer's own position.
+  var position: UInt64 { head }
   /// The consumer's position when it was last read.
   var seenTail: UInt64 { tail }
 

@@ -2,6 +2,14 @@ import CPlatformSupport
 import CProcessSupport
 import Synchronization
 
+#if canImport(Glibc)
+import Glibc
+#elseif canImport(Musl)
+import Musl
+#elseif canImport(Darwin)
+import Darwin
+#endif
+
 /// The thread that drives a pool, and how to wake it.
 ///
 /// It sleeps in poll(2) on the workers' sockets, their standard errors, the descriptors that tell of their end, and a pipe.
@@ -12,6 +20,33 @@ final class PoolDriver: Sendable {
   private let pipe = Mutex<(read: Int32, write: Int32)>((-1, -1))
   /// Who drives: each thread that takes over has a higher number.
   let generation = Atomic<Int>(0)
+
+  /// The right to read what workers say. The driver's thread has it while it is awake, and a thread that waits for a future may
+  /// have it for a moment.
+  private let isDriven = Atomic<Bool>(false)
+  private let isWanted = Atomic<Bool>(false)
+
+  func tryDrive() -> Bool {
+    !isDriven.load(ordering: .relaxed)
+      && isDriven.compareExchange(expected: false, desired: true, ordering: .acquiring).exchanged
+  }
+
+  /// For the driver's thread: whoever has the right gives it back at once.
+  func drive() {
+    while !tryDrive() {
+      isWanted.store(true, ordering: .relaxed)
+      sched_yield()
+    }
+    isWanted.store(false, ordering: .relaxed)
+  }
+
+  /// A thread that waits would like to drive: the driver's thread goes to sleep when it has nothing to do, without spinning.
+  private let isHelperThere = Atomic<Bool>(false)
+  func helperWantsToDrive(_ wants: Bool) { isHelperThere.store(wants, ordering: .relaxed) }
+  var doesHelperWantToDrive: Bool { isHelperThere.load(ordering: .relaxed) }
+
+  func stopDriving() { isDriven.store(false, ordering: .releasing) }
+  var driverWantsToDrive: Bool { isWanted.load(ordering: .relaxed) }
 
   /// Makes the driver look at the scheduler again. From any thread.
   func wake() {

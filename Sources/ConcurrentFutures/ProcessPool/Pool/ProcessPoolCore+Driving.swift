@@ -18,6 +18,11 @@ final class DriverState {
   var deliveries: [Delivery] = []
   var nextDelivery = 0
   var spin = AdaptiveSpin()
+  /// The work that a thread is waiting for that drives at the moment instead of the driver's thread.
+  var helped: ProcessWork?
+  var helpSpin = AdaptiveSpin()
+  /// What it leaves for the driver's thread.
+  var wakesDriver = false
   var polled: [pollfd] = []
   var failedSpawns = 0
   /// Not before this time.
@@ -43,7 +48,13 @@ private final class DriverThread: BlockingHost, @unchecked Sendable {
     self.generation = generation
   }
 
-  override func willBlock() { if core.drives(generation) { core.startDriver() } }
+  override func sleep(untilDone future: _FutureCore) {
+    willBlock()
+    _ = future.park(until: nil)
+  }
+
+  // The new thread has the right to drive from this one.
+  override func willBlock() { if core.drives(generation) { core.startDriver(inheriting: true) } }
 }
 
 extension ProcessPoolCore {
@@ -54,14 +65,15 @@ extension ProcessPoolCore {
       state.hasDriver = true
       return true
     }
-    if needsThread { startDriver() } else { driver.wake() }
+    if needsThread { startDriver(inheriting: false) } else { driver.wake() }
   }
 
-  fileprivate func startDriver() {
+  fileprivate func startDriver(inheriting: Bool) {
     let generation = driver.generation.wrappingAdd(1, ordering: .sequentiallyConsistent).newValue
     let started = startDetachedThread(name: name) { [self] in
       let thread = DriverThread(self, generation)
       cf_thread().pointee.worker = Unmanaged.passUnretained(thread as BlockingHost).toOpaque()
+      if !inheriting { driver.drive() }
       drive(generation)
       cf_thread().pointee.worker = nil
     }
@@ -82,7 +94,10 @@ extension ProcessPoolCore {
         deliver(delivery)
         // The user's code blocked, and another thread drives now.
         guard drives(generation) else { return }
-        if case .closed = delivery { return }
+        if case .closed = delivery {
+          driver.stopDriving()
+          return
+        }
       }
       state.deliveries.removeAll(keepingCapacity: true)
       state.nextDelivery = 0
@@ -97,7 +112,10 @@ extension ProcessPoolCore {
       checkTimes(state)
       closeIfDone(state)
       if progressed || !state.deliveries.isEmpty { continue }
-      if state.spin.spin({ driver.isCommanded || state.workers.contains { $0.hasInput || $0.mayFlush } }) { continue }
+      let hasMore = state.spin.spin {
+        driver.isCommanded || driver.doesHelperWantToDrive || state.workers.contains { $0.hasInput || $0.mayFlush }
+      }
+      if hasMore, !driver.doesHelperWantToDrive { continue }
       sleep(state)
     }
   }
@@ -131,7 +149,9 @@ extension ProcessPoolCore {
         poll(worker.standardError.isOpen && worker.standardError.mayRead ? worker.standardError.descriptor : -1)
         poll(worker.exitDescriptor)
       }
+      driver.stopDriving()
       let count = cp_poll(&state.polled, state.polled.count, wakeDescriptor < 0 ? min(limit & .max, 1_000_000) : limit)
+      driver.drive()
       driver.wokeUp()
       for worker in state.workers { worker.wakeUp() }
       if count > 0 { handleEvents(state, wakeDescriptor) }
@@ -181,7 +201,7 @@ extension ProcessPoolCore {
   // MARK: what workers say
 
   /// Whether anything came.
-  private func receiveFrames(_ worker: WorkerHandle, _ state: DriverState) -> Bool {
+  func receiveFrames(_ worker: WorkerHandle, _ state: DriverState) -> Bool {
     var count = 0
     do throws(ChannelViolation) {
       while count < 256 {
@@ -269,7 +289,12 @@ extension ProcessPoolCore {
       return work
     }
     act(followUp)
-    if let work { driverState.deliveries.append(.answer(work, frame)) }
+    guard let work else { return }
+    if work === driverState.helped, !work.hasCallbacks {
+      work.finish(frame)
+    } else {
+      driverState.deliveries.append(.answer(work, frame))
+    }
   }
 
   // MARK: time

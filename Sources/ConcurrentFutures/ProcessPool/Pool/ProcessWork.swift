@@ -22,6 +22,9 @@ class ProcessWork: FutureProducer, @unchecked Sendable {
 
   /// The worker says that it has started. False: the future is cancelled.
   func setRunning() -> Bool { preconditionFailure("abstract") }
+  override func help(_ future: _FutureCore) -> Bool { pool.help(self, future) }
+  /// Whether completing the future runs code of the user.
+  var hasCallbacks: Bool { preconditionFailure("abstract") }
   func finish(_ answer: ReceivedFrame) { preconditionFailure("abstract") }
   @discardableResult func fail(_ error: any Error) -> Bool { preconditionFailure("abstract") }
   func cancelFuture() { preconditionFailure("abstract") }
@@ -47,6 +50,7 @@ final class TypedProcessWork<Received: Decodable & Sendable, Output: Sendable>: 
     return made
   }
 
+  override var hasCallbacks: Bool { future?.acquired().hasObservers ?? false }
   override func setRunning() -> Bool { (try? future?.setRunningOrNotifyCancel()) ?? true }
 
   override func finish(_ answer: ReceivedFrame) {

@@ -18,6 +18,7 @@ final class WorkerProcess {
   private var functions: [UInt32: any WorkerFunction] = [:]
   private let coder = PayloadCoder()
   private var idle = AdaptiveSpin()
+  private var courtesy = AdaptiveSpin(limit: 3000)
   private var descriptors = DescriptorInbox()
   private var largestResidentSize: UInt64 = 0
   private var nextResidentCheck: UInt64 = 0
@@ -200,10 +201,7 @@ final class WorkerProcess {
     do {
       while true {
         try frame.write(to: &writer)
-        if writer.control.takeSleepingConsumer() || writer.pendingDoorbell {
-          writer.pendingDoorbell = false
-          ringDoorbell()
-        }
+        if mustRing() { ringDoorbell() }
         if frame.isWhole { return }
         waitForRoom(min(frame.header.paddedSize, RingReader.inPlaceLimit))
       }
@@ -214,6 +212,23 @@ final class WorkerProcess {
 
   private func sendDescriptors(_ message: EncodedMessage) {
     if !DescriptorInbox.send(message, to: CP_WORKER_SOCKET, wait: true) { cp_exit(CP_EXIT_REFUSED) }
+  }
+
+  /// Whether the parent sleeps and does not come to look by itself, which a thread that has just submitted a task mostly does when it
+  /// begins to wait: a doorbell costs more than the microsecond of waiting for that.
+  private func mustRing() -> Bool {
+    let control = writer.control
+    cp_fence()
+    let wasAsked = writer.pendingDoorbell
+    writer.pendingDoorbell = false
+    if !wasAsked {
+      guard cp_load32(control.consumerSleeps) != 0 else { return false }
+      if courtesy.spin({ cp_load32(control.consumerSleeps) == 0 || cp_load64(control.tail) == writer.position }) {
+        return false
+      }
+      return cp_exchange32(control.consumerSleeps, 0) != 0
+    }
+    return true
   }
 
   private func ringDoorbell() {
