@@ -54,20 +54,20 @@ final class BlockingCall: _PoolItem, TaskExecutor, @unchecked Sendable {
   }
 
   private let core: PoolCore
+  private let admission: PoolCore.Admission
   private let state = Mutex(State())
   /// For what the body forks: other threads have no current Task to ask.
   private let isCancelled = Atomic(false)
 
-  init(_ core: PoolCore) {
+  init(_ core: PoolCore, _ admission: PoolCore.Admission) {
     self.core = core
+    self.admission = admission
     super.init(work: { unsafeDowncast($0, to: BlockingCall.self).runJob() })
   }
 
-  /// Before the body: throws if it is not to run at all, and says no if it has to be queued once more.
-  func mayStart() throws -> Bool {
-    guard let error = state.withLock({ $0.phase.error }) else { return true }
-    if error is QueueFullError, core.limit.whenFull != .reject { return false }
-    throw error
+  /// Before the body: throws if it is not to run.
+  func mayStart() throws {
+    if let error = state.withLock({ $0.phase.error }) { throw error }
   }
 
   func cancel() {
@@ -85,7 +85,12 @@ final class BlockingCall: _PoolItem, TaskExecutor, @unchecked Sendable {
       state.job = job
       return true
     }
-    if queue { core.submit(self, priority: priority) } else { runElsewhere(job) }
+    if queue {
+      core.submit(self, priority: priority, admission)
+    } else {
+      if admission == .reserved { core.returnPlace() }
+      runElsewhere(job)
+    }
   }
 
   // MARK: what the pool calls

@@ -38,7 +38,7 @@ final class PoolSerialExecutor: SerialExecutor {
   func enqueue(_ job: consuming ExecutorJob) {
     let priority = TaskPriority(job.priority) ?? .medium
     let job = UnownedJob(job)
-    if state.withLock({ $0.add(job) }) { core.submit(Drain(self), priority: priority, limited: false) }
+    if state.withLock({ $0.add(job) }) { core.submit(Drain(self), priority: priority, .always) }
   }
 
   func asUnownedSerialExecutor() -> UnownedSerialExecutor { UnownedSerialExecutor(ordinary: self) }

@@ -7,18 +7,29 @@ import CPlatformSupport
 /// With one core there is nothing to wait for and no spin at all.
 @usableFromInline
 enum Spinning {
-  /// Looks at the condition; some tens of microseconds in all.
-  static let maximumLooks = CPUCount.available > 1 ? 1500 : 0
+  /// How long a spin may last, in nanoseconds: about what it costs to wake a thread on another core.
+  static let limit: UInt64 = CPUCount.available > 1 ? 50_000 : 0
 
   /// Whether the condition came true while spinning.
+  ///
+  /// Where other threads want the core, giving it away may take milliseconds. The clock is read after each time, so that
+  /// such a spin ends at once: who sleeps is woken as soon as it matters, who spins has to wait for its turn.
   @inline(__always)
-  static func until(looks: Int = maximumLooks, _ condition: () -> Bool) -> Bool {
+  static func until(_ condition: () -> Bool) -> Bool {
+    if limit == 0 { return condition() }
     var look = 0
-    while look < looks {
+    var start: UInt64 = 0
+    while true {
       if condition() { return true }
       look += 1
-      if look & 63 == 0 { sched_yield() } else { cf_pause() }
+      if look & 63 != 0 {
+        cf_pause()
+        continue
+      }
+      let now = cf_now()
+      if start == 0 { start = now }
+      if now &- start > limit { return condition() }
+      sched_yield()
     }
-    return condition()
   }
 }

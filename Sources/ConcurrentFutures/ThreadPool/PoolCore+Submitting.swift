@@ -3,26 +3,24 @@
 extension PoolCore {
   /// Queues an item; where the queue's limit says so, blocks until there is room.
   func submitOrBlock(_ item: _PoolItem, priority: TaskPriority) {
-    if limit.isBounded, limit.whenFull == .block {
-      repeat {
-        while let signal = spaceSignal() { _ = signal.waitUntilDone(deadline: nil) }
-      } while !submit(item, priority: priority, rejecting: false)
+    if limit.isBounded, limit.whenFull == .block, Worker.current?.core !== self {
+      if let signal = reservePlace() { _ = signal.waitUntilDone(deadline: nil) }
+      submit(item, priority: priority, .reserved)
     } else {
       submit(item, priority: priority)
     }
   }
 
-  /// Suspends while a bounded queue is full, if that is what its limit says.
-  func waitForSpace() async throws {
-    if Worker.current?.core === self { return }
-    while limit.isBounded, limit.whenFull != .reject, let signal = spaceSignal() {
+  /// Suspends while a bounded queue is full. The caller then has a place, or is a worker who needs none.
+  func waitForPlace() async throws -> Admission {
+    if !limit.isBounded || Worker.current?.core === self { return .always }
+    if let signal = reservePlace() {
       do { try await signal.value } catch {
-        // The room that was meant for this caller is somebody else's now.
-        signal.cancel()
-        passOnSpace(signal)
+        leaveLine(signal)
         throw error
       }
     }
+    return .reserved
   }
 
   func beginAsyncBody() -> (any Error)? {

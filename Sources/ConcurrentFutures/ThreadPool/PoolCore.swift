@@ -18,6 +18,8 @@ final class PoolCore: TaskExecutor, @unchecked Sendable {
     var isEnding: Bool { bits & 4 != 0 }
     /// A worker could be woken or started.
     var wantsWork: Bool { bits & 8 != 0 }
+    /// More search than there are processors for: look, and sleep if there is nothing.
+    var isCrowded: Bool { bits & 16 != 0 }
   }
 
   let name: String
@@ -46,6 +48,8 @@ final class PoolCore: TaskExecutor, @unchecked Sendable {
   let over = Future<Void>()
   /// Submitters that wait for space in a bounded queue, first come, first served. Guarded by the lock.
   @exclusivity(unchecked) private var spaceWaiters: [Future<Void>] = []
+  /// Places that are kept for submitters who were told of them and have not come yet. Guarded by the lock.
+  @exclusivity(unchecked) private var reservedPlaces = 0
 
   init(
     name: String, maximum: Int, limit: QueueLimit, keepAlive: Duration, initializer: (@Sendable () throws -> Void)?,
@@ -69,6 +73,8 @@ final class PoolCore: TaskExecutor, @unchecked Sendable {
   let id = PoolID.take()
   /// Tells this pool's asynchronous bodies from others'.
   var identity: UInt { UInt(bitPattern: Unmanaged.passUnretained(self).toOpaque()) }
+  /// Whether a searching worker may spin for a moment.
+  var maySpin: Bool { !hints.isCrowded }
   var hints: Hints { Hints(bits: hintBits.load(ordering: .relaxed)) }
   func threadName(_ index: Int) -> String { "\(name.utf8.count > 11 ? String(name.prefix(11)) : name)-\(index)" }
 
@@ -90,6 +96,7 @@ final class PoolCore: TaskExecutor, @unchecked Sendable {
     if state.active > state.maximum { bits |= 2 }
     if !state.isRunning { bits |= 4 }
     if state.wantsWork { bits |= 8 }
+    if state.searching > CPUCount.available { bits |= 16 }
     if bits != hintBits.load(ordering: .relaxed) { hintBits.store(bits, ordering: .relaxed) }
   }
 
@@ -104,40 +111,51 @@ final class PoolCore: TaskExecutor, @unchecked Sendable {
 
   // MARK: submitting
 
+  /// How an item stands towards the limit of the queue.
+  enum Admission {
+    /// Rejected if the queue is full.
+    case ifRoom
+    /// A place was kept for it by ``reservePlace()``.
+    case reserved
+    /// Not limited: it was accepted before and only comes back.
+    case always
+  }
+
+  /// What a critical section has freed, for when the lock is given back.
+  private struct Freed {
+    var spent: [QueueEntry] = []
+    var granted: [Future<Void>] = []
+  }
+
   /// Queues an item, or tells it why not. Never blocks.
-  ///
-  /// - Parameters:
-  ///   - rejecting: false if an item that finds the queue full shall not hear of it.
-  ///   - limited: false for what has been accepted before and only comes back.
-  /// - Returns: false in that case.
-  @discardableResult
-  func submit(_ item: _PoolItem, priority: TaskPriority, rejecting: Bool = true, limited: Bool = true) -> Bool {
+  func submit(_ item: _PoolItem, priority: TaskPriority, _ admission: Admission = .ifRoom) {
     item.home = id
     let lane = Lane(priority)
-    if lane == .medium, let worker = Worker.current, worker.core === self {
+    let worker = Worker.current.flatMap { $0.core === self ? $0 : nil }
+    if lane == .medium, let worker {
+      if admission == .reserved { returnPlace() }
       pushLocally(item, worker)
-      return true
+      return
     }
     let entry = QueueEntry(owning: item)
-    var spent: [QueueEntry] = []
-    var isFull = false
+    var freed = Freed()
     let action = withState { state -> PoolState.SubmitAction in
-      let dropSpent = limit.isReached(queued: state.queue.count) || state.queue.wouldGrow(lane)
-      if dropSpent { spent = state.queue.remove { $0.item?.isSpent ?? false } }
-      if limited, let error = limit.rejection(queued: state.queue.count, name: name), state.isRunning {
-        isFull = true
-        return .rejected(error)
+      if admission == .reserved {
+        reservedPlaces -= 1
+      } else if limit.isBounded, admission == .ifRoom, worker == nil, state.isRunning, !hasRoom(&state, &freed) {
+        return .rejected(limit.error(name: name))
+      } else if state.queue.wouldGrow(lane) {
+        dropSpent(&state, &freed)
       }
       return state.submit(entry, lane, name: name)
     }
-    release(spent)
+    settle(freed)
     switch action {
     case .accepted(let wake): self.wake(wake)
     case .rejected(let error):
-      if !isFull || rejecting { item.rejected(because: error) }
+      item.rejected(because: error)
       release([entry])
     }
-    return !isFull || rejecting
   }
 
   /// Work that a worker makes goes into its own deque: no lock, and the newest is at hand when the worker waits for it. A
@@ -167,26 +185,47 @@ final class PoolCore: TaskExecutor, @unchecked Sendable {
     }
   }
 
-  /// Waits for space in a bounded queue; nil when there is some.
-  func spaceSignal() -> Future<Void>? {
-    withState { state in
-      guard limit.isReached(queued: state.queue.count), state.isRunning else { return nil }
+  // MARK: the limit of the queue
+  //
+  // A place that becomes free is given to the first who waits, and kept for it until it submits: who comes later does not
+  // overtake. While somebody waits, every place is taken or kept.
+
+  /// Keeps a place in a bounded queue for the caller, who submits as `reserved`. If there is none, the caller comes to have
+  /// it when the returned future is done. When the pool has ended there is nothing to wait for: submitting tells why.
+  func reservePlace() -> Future<Void>? {
+    var freed = Freed()
+    let signal = withState { state -> Future<Void>? in
+      guard state.isRunning else { return nil }
+      if hasRoom(&state, &freed) {
+        reservedPlaces += 1
+        return nil
+      }
       let signal = Future<Void>()
       spaceWaiters.append(signal)
       return signal
     }
+    settle(freed)
+    return signal
   }
 
-  /// A waiter who was told of space does not want it any more.
-  func passOnSpace(_ signal: Future<Void>) {
-    let next = withState { _ in
-      if let position = spaceWaiters.firstIndex(of: signal) {
-        spaceWaiters.remove(at: position)
-        return nil as Future<Void>?
-      }
-      return takeSpaceWaiter()
+  /// A kept place is not needed after all.
+  func returnPlace() {
+    var freed = Freed()
+    withState { state in
+      reservedPlaces -= 1
+      grantPlaces(&state, &freed)
     }
-    next?.complete(with: .success(()))
+    settle(freed)
+  }
+
+  /// Who waited for a place does not want it any more, and may have got it meanwhile.
+  func leaveLine(_ signal: Future<Void>) {
+    let waited = withState { _ in
+      guard let position = spaceWaiters.firstIndex(of: signal) else { return false }
+      spaceWaiters.remove(at: position)
+      return true
+    }
+    if !waited { returnPlace() }
   }
 
   func takeAllSpaceWaiters() -> [Future<Void>] {
@@ -194,7 +233,38 @@ final class PoolCore: TaskExecutor, @unchecked Sendable {
     return spaceWaiters
   }
 
-  private func takeSpaceWaiter() -> Future<Void>? { spaceWaiters.isEmpty ? nil : spaceWaiters.removeFirst() }
+  /// Whether the queue has room; if not at once, then by forgetting what was cancelled.
+  private func hasRoom(_ state: inout PoolState, _ freed: inout Freed) -> Bool {
+    if !isFull(state) { return true }
+    dropSpent(&state, &freed)
+    return !isFull(state)
+  }
+
+  private func isFull(_ state: borrowing PoolState) -> Bool {
+    limit.isReached(queued: state.queue.count + reservedPlaces)
+  }
+
+  private func dropSpent(_ state: inout PoolState, _ freed: inout Freed) {
+    freed.spent += state.queue.remove { $0.item?.isSpent ?? false }
+    grantPlaces(&state, &freed)
+  }
+
+  private func grantPlaces(_ state: inout PoolState, _ freed: inout Freed) {
+    var granted = 0
+    while granted < spaceWaiters.count, !isFull(state) {
+      reservedPlaces += 1
+      granted += 1
+    }
+    if granted > 0 {
+      freed.granted += spaceWaiters.prefix(granted)
+      spaceWaiters.removeFirst(granted)
+    }
+  }
+
+  private func settle(_ freed: Freed) {
+    release(freed.spent)
+    for waiter in freed.granted { waiter.complete(with: .success(())) }
+  }
 
   // MARK: TaskExecutor
 
@@ -207,7 +277,7 @@ final class PoolCore: TaskExecutor, @unchecked Sendable {
 
   /// Takes the next entry from the queue, and up to `limit` in all, the others into the worker's own deque.
   func take(for worker: Worker, limit: Int) -> QueueEntry? {
-    var space: Future<Void>?
+    var freed = Freed()
     var wake = PoolState.Wake.nobody
     let entry = withState { state -> QueueEntry? in
       guard let entry = state.queue.popFirst() else { return nil }
@@ -221,11 +291,11 @@ final class PoolCore: TaskExecutor, @unchecked Sendable {
           wake = state.wakeForDeque()
         }
       }
-      if self.limit.isBounded { space = takeSpaceWaiter() }
+      if self.limit.isBounded { grantPlaces(&state, &freed) }
       return entry
     }
     self.wake(wake)
-    space?.complete(with: .success(()))
+    settle(freed)
     return entry
   }
 

@@ -44,8 +44,6 @@ public struct QueueFullError: Error, Sendable, Hashable, CustomStringConvertible
 }
 
 extension QueueLimit {
-  /// Why a submission that finds so many queued is refused; nil if it is not.
-  func rejection(queued: Int, name: String) -> (any Error)? {
-    isReached(queued: queued) ? QueueFullError(name: name, limit: maximum!) : nil
-  }
+  /// Why a submission that finds the queue full is refused.
+  func error(name: String) -> any Error { QueueFullError(name: name, limit: maximum!) }
 }

@@ -134,12 +134,11 @@ public final class ThreadPool: Sendable {
   public func submitWhenAccepted<S: Sendable>(
     priority: TaskPriority = .medium, _ body: @escaping @Sendable () throws -> S
   ) async throws -> Future<S> {
-    while true {
-      try Task.checkCancellation()
-      try await core.waitForSpace()
-      let future = Future<S>(body: body)
-      if core.submit(future, priority: priority, rejecting: false) { return future }
-    }
+    try Task.checkCancellation()
+    let admission = try await core.waitForPlace()
+    let future = Future<S>(body: body)
+    core.submit(future, priority: priority, admission)
+    return future
   }
 
   /// Runs a blocking call on a worker and suspends until it has returned.
@@ -150,18 +149,15 @@ public final class ThreadPool: Sendable {
   ///
   /// - Throws: what `body` throws, `CancellationError`, and the pool's own errors.
   public func run<S: Sendable>(_ body: @escaping @Sendable () throws -> S) async throws -> S {
-    while true {
-      if core.limit.isBounded { try await core.waitForSpace() }
-      let call = BlockingCall(core)
-      let value = try await withTaskCancellationHandler {
-        try await withTaskExecutorPreference(call) { () throws -> S? in
-          try call.mayStart() ? body() : nil
-        }
-      } onCancel: {
-        call.cancel()
+    let waits = core.limit.isBounded && core.limit.whenFull != .reject
+    let call = BlockingCall(core, waits ? try await core.waitForPlace() : .ifRoom)
+    return try await withTaskCancellationHandler {
+      try await withTaskExecutorPreference(call) { () throws -> S in
+        try call.mayStart()
+        return try body()
       }
-      // Nil if others took the room that was there: wait for the next.
-      if let value { return value }
+    } onCancel: {
+      call.cancel()
     }
   }
 

@@ -30,6 +30,9 @@ final class Worker: BlockingHost, @unchecked Sendable {
   private var sinceRefill = 0
   private var lastRefill: UInt64 = 0
   private var random: UInt32
+  private var letsAccumulate = false
+  private var findsSinceTrial = 0
+  private var trialInterval = 16
   private var peers: [Worker] = []
   private var peersSeen = -1
 
@@ -113,7 +116,7 @@ final class Worker: BlockingHost, @unchecked Sendable {
   /// Looks for work everywhere, for a short time; then sleeps until woken.
   private func search() -> QueueEntry? {
     while true {
-      if let entry = searchOnce() { return found(entry) }
+      if let entry = core.maySpin ? spinForWork() : look() { return found(entry) }
       switch core.park(self) {
       case .goOn: continue
       case .leave: return nil
@@ -123,17 +126,46 @@ final class Worker: BlockingHost, @unchecked Sendable {
     }
   }
 
-  private func searchOnce() -> QueueEntry? {
+  private func spinForWork() -> QueueEntry? {
     var found: QueueEntry?
     _ = Spinning.until {
-      let hints = core.hints
-      if hints.isOverstaffed { return true }
-      if hints.queued > 0 { found = core.take(for: self, limit: 1) }
-      if found == nil { found = stealFromOthers() }
+      found = look()
       // A pool that ends is looked through once: what is left then is done or on its owner's way.
-      return found != nil || hints.isEnding
+      return found != nil || core.hints.isOverstaffed || core.hints.isEnding
     }
     return found
+  }
+
+  private func look() -> QueueEntry? {
+    let hints = core.hints
+    if hints.isOverstaffed { return nil }
+    if hints.queued > 0, let entry = takeFound(hints.queued) { return entry }
+    return stealFromOthers()
+  }
+
+  /// Takes what a search has found in the queue.
+  ///
+  /// A worker that is faster than the submitter would take each task by itself, and fight for the lock with the one who
+  /// brings the next. So where tasks come in quick succession it tries once whether more come in if it lets some time pass,
+  /// well below a microsecond, and as long as that is so goes on that way. Where a submitter waits for each task before it
+  /// brings the next, nothing more comes in, and the trials become rare.
+  private func takeFound(_ queued: Int) -> QueueEntry? {
+    findsSinceTrial &+= 1
+    let isTrial = !letsAccumulate && findsSinceTrial >= trialInterval
+    if isTrial || letsAccumulate {
+      var looks = 0
+      while looks < 30, core.hints.queued < 32 {
+        cf_pause()
+        looks += 1
+      }
+      let grew = core.hints.queued > queued
+      if isTrial {
+        findsSinceTrial = 0
+        trialInterval = grew ? 16 : min(trialInterval * 2, 1024)
+      }
+      letsAccumulate = grew
+    }
+    return core.take(for: self, limit: letsAccumulate ? 64 : 1)
   }
 
   private func found(_ entry: QueueEntry) -> QueueEntry {
