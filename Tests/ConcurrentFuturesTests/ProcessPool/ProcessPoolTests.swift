@@ -206,7 +206,7 @@ extension ProcessPools {
 
     @Test func workersSeeNothingOfTheParentsDescriptorsAndMarks() async throws {
       try await withPool(workers: 1) { pool in
-        let open = try await pool.submit { (5..<200).filter { fcntl(Int32($0), F_GETFD) >= 0 }.map { $0 } }.value
+        let open = try await pool.submit { () -> [Int] in (5..<200).filter { fcntl(Int32($0), F_GETFD) >= 0 } }.value
         // The worker's own wake-up pipe and what its runtime opened, all made in the worker.
         #expect(open.count <= 4, "\(open)")
         try await #expect(pool.submit { getenv("CONCURRENT_FUTURES_WORKER") == nil }.value)

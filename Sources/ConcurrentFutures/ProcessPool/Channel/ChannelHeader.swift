@@ -33,6 +33,14 @@ struct ChannelHeader {
     case refused = 22
     /// The worker wants to end (its resident size is over the limit).
     case leaving = 23
+
+    var isFromWorker: Bool { rawValue >= Kind.hello.rawValue }
+    var isAnswer: Bool {
+      switch self {
+      case .returned, .threw, .threwRemote, .refused: true
+      default: false
+      }
+    }
   }
 
   var kind: Kind

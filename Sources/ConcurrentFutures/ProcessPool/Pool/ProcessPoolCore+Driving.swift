@@ -18,6 +18,9 @@ final class DriverState {
   var deliveries: [Delivery] = []
   var nextDelivery = 0
   var spin = AdaptiveSpin()
+  /// What is being taken in, and of it what ended.
+  var received: [ReceivedFrame] = []
+  var ended: [(ProcessWork, Int)] = []
   /// The work that a thread is waiting for that drives at the moment instead of the driver's thread.
   var helped: ProcessWork?
   var helpSpin = AdaptiveSpin()
@@ -196,105 +199,6 @@ extension ProcessPoolCore {
       limit = min(limit, 20_000_000)
     }
     return limit == .max ? -1 : limit
-  }
-
-  // MARK: what workers say
-
-  /// Whether anything came.
-  func receiveFrames(_ worker: WorkerHandle, _ state: DriverState) -> Bool {
-    var count = 0
-    do throws(ChannelViolation) {
-      while count < 256 {
-        switch try worker.receive() {
-        case .nothing: return count > 0
-        case .notice(let header): noticed(header, worker, state)
-        case .answer(let frame): try answered(frame, worker, state)
-        }
-        count += 1
-      }
-    } catch {
-      // Whatever it is now, it is no worker of ours any more.
-      worker.kill()
-      return false
-    }
-    return true
-  }
-
-  private func noticed(_ header: ChannelHeader, _ worker: WorkerHandle, _ driverState: DriverState) {
-    let id = TaskID(bits: header.task)
-    switch header.kind {
-    case .started:
-      let now = cf_now()
-      let work = state.withLock { state -> ProcessWork? in
-        let work = state.scheduler.started(id, slot: header.slot, worker: worker.index, now: now)
-        if let timeout = work?.timeout {
-          state.scheduler.setDeadline(now &+ timeout, of: id, worker: worker.index)
-        }
-        return work
-      }
-      _ = work?.setRunning()
-    case .hello:
-      var followUp = FollowUp()
-      let ready = state.withLock { state in
-        state.scheduler.workerReady(worker.index)
-        dispatch(&state, &followUp)
-        return takeStartingIfReady(&state)
-      }
-      driverState.deliveries += ready.map { .started($0) }
-      act(followUp)
-    case .skipped, .leaving:
-      var followUp = FollowUp()
-      state.withLock { state in
-        if header.kind == .skipped {
-          state.scheduler.skipped(slot: header.slot, worker: worker.index)
-        } else {
-          state.scheduler.leaving(worker.index)
-        }
-        dispatch(&state, &followUp)
-      }
-      act(followUp)
-    default: worker.kill()
-    }
-  }
-
-  private func takeStartingIfReady(_ state: inout State) -> [Future<Void>] {
-    guard !state.starting.isEmpty, state.scheduler.readyCount >= state.scheduler.maxWorkers else { return [] }
-    defer { state.starting = [] }
-    return state.starting
-  }
-
-  private func answered(_ frame: ReceivedFrame, _ worker: WorkerHandle, _ driverState: DriverState)
-    throws(ChannelViolation)
-  {
-    let header = frame.header
-    switch header.kind {
-    case .returned, .threw, .threwRemote, .refused: break
-    default: throw ChannelViolation(what: "a frame that goes the other way")
-    }
-    if header.task == WorkerBlueprint.initializerTask {
-      let result = frame.result(as: Int.self)
-      if case .failure(let error) = result {
-        let broken = BrokenExecutorError(
-          name: name, reason: "the initializer of its workers failed: \(error)", underlyingError: error)
-        driverState.deliveries.append(.broken(broken))
-      }
-      return
-    }
-    worker.standardError.taskEnded()
-    var followUp = FollowUp()
-    let work = state.withLock { state in
-      let work = state.scheduler.ended(
-        TaskID(bits: header.task), slot: header.slot, worker: worker.index, nanoseconds: header.nanoseconds)
-      dispatch(&state, &followUp)
-      return work
-    }
-    act(followUp)
-    guard let work else { return }
-    if work === driverState.helped, !work.hasCallbacks {
-      work.finish(frame)
-    } else {
-      driverState.deliveries.append(.answer(work, frame))
-    }
   }
 
   // MARK: time

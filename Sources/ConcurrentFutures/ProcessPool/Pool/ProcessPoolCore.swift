@@ -21,7 +21,7 @@ final class ProcessPoolCore: @unchecked Sendable {
   let name: String
   let maxWorkers: Int
   let blueprint: WorkerBlueprint
-  let state: Mutex<State>
+  let state: AdaptivelyLocked<State>
   /// Done when every worker is gone after a shutdown.
   let closed = Future<Void>()
   let driver = PoolDriver()
@@ -35,7 +35,8 @@ final class ProcessPoolCore: @unchecked Sendable {
     self.blueprint = blueprint
     gracePeriod = blueprint.options.terminationGracePeriod.clampedNanoseconds
     closuresWork = blueprint.isSameBuild
-    state = Mutex(State(scheduler: PoolScheduler(maxWorkers: maxWorkers, maxTasksPerWorker: maxTasksPerWorker)))
+    state = AdaptivelyLocked(
+      State(scheduler: PoolScheduler(maxWorkers: maxWorkers, maxTasksPerWorker: maxTasksPerWorker)))
     LivePools.add(self)
   }
 

@@ -68,23 +68,46 @@ final class TypedProcessWork<Received: Decodable & Sendable, Output: Sendable>: 
   }
 }
 
-/// An answer of a worker, copied out of the shared memory.
-final class ReceivedFrame {
+/// A frame of a worker, copied out of the shared memory. Short payloads lie in it; most are.
+struct ReceivedFrame: Sendable {
   let header: ChannelHeader
-  private let buffer: GrowingBuffer
-  private let descriptors: [Int32]
+  private var short: (UInt64, UInt64, UInt64, UInt64) = (0, 0, 0, 0)
+  private let long: GrowingBuffer?
+  var descriptors: [Int32] = []
 
-  init(_ header: ChannelHeader, _ buffer: GrowingBuffer, descriptors: [Int32]) {
+  init(_ header: ChannelHeader, copying bytes: UnsafeRawBufferPointer) {
     self.header = header
-    self.buffer = buffer
-    self.descriptors = descriptors
+    if bytes.count <= MemoryLayout.size(ofValue: short) {
+      long = nil
+      withUnsafeMutableBytes(of: &short) { $0.copyMemory(from: bytes) }
+    } else {
+      let buffer = GrowingBuffer()
+      buffer.append(bytes, expecting: bytes.count)
+      long = buffer
+    }
+  }
+
+  init(_ header: ChannelHeader, _ buffer: GrowingBuffer) {
+    self.header = header
+    long = buffer
+  }
+
+  private func withBytes<R>(_ body: (UnsafeRawBufferPointer) -> R) -> R {
+    if let long { return body(long.bytes) }
+    return withUnsafeBytes(of: short) { body(UnsafeRawBufferPointer(rebasing: $0.prefix(header.length))) }
   }
 
   /// What the answer means. Everything in it may come from a hostile process.
   func result<Output: Decodable>(as type: Output.Type) -> Result<Output, any Error> {
-    guard let payload = IncomingPayload(header, buffer.bytes, descriptors: descriptors) else {
-      return .failure(TaskEncodingError(.result, "the worker's answer is damaged"))
+    withBytes { bytes in
+      guard let payload = IncomingPayload(header, bytes, descriptors: descriptors) else {
+        return .failure(TaskEncodingError(.result, "the worker's answer is damaged"))
+      }
+      return result(type, payload)
     }
+  }
+
+  private func result<Output: Decodable>(_ type: Output.Type, _ payload: IncomingPayload) -> Result<Output, any Error> {
     let coder = PayloadCoder.shared
     switch header.kind {
     case .returned:

@@ -19,7 +19,7 @@ final class WorkerHandle: @unchecked Sendable {
   let claims: ClaimTable
   let isSameBuild: Bool
   private let memory: ChannelMemory
-  private let outbox: Mutex<Outbox>
+  private let outbox: AdaptivelyLocked<Outbox>
   /// Frames wait for room in the ring.
   private let hasPending = Atomic<Bool>(false)
   private let tailAtFlush = Atomic<UInt64>(0)
@@ -48,7 +48,7 @@ final class WorkerHandle: @unchecked Sendable {
     self.standardError = StandardErrorPipe(descriptor: standardError)
     claims = memory.claims
     reader = RingReader(bytes: memory.toParent, control: memory.toParentControl)
-    outbox = Mutex(Outbox(writer: RingWriter(bytes: memory.toWorker, control: memory.toWorkerControl)))
+    outbox = AdaptivelyLocked(Outbox(writer: RingWriter(bytes: memory.toWorker, control: memory.toWorkerControl)))
   }
 
   // Not before the last reference is gone: a thread may be sending while the driver buries the worker.
@@ -156,35 +156,22 @@ final class WorkerHandle: @unchecked Sendable {
 
   // MARK: receiving
 
-  enum Received {
-    case nothing
-    /// A frame without payload.
-    case notice(ChannelHeader)
-    case answer(ReceivedFrame)
-  }
-
-  func receive() throws(ChannelViolation) -> Received {
-    let header: ChannelHeader
-    let buffer: GrowingBuffer
+  /// The next frame, copied out of the shared memory; nil when there is none.
+  func receive() throws(ChannelViolation) -> ReceivedFrame? {
+    var frame: ReceivedFrame
     switch try reader.next() {
     case .none:
       ringIfPending()
-      return .nothing
-    case .inPlace(let found, let bytes):
-      header = found
-      if bytes.count == 0 {
-        consumed(header.paddedSize)
-        return .notice(header)
-      }
-      buffer = GrowingBuffer()
-      buffer.append(bytes, expecting: bytes.count)
+      return nil
+    case .inPlace(let header, let bytes):
+      frame = ReceivedFrame(header, copying: bytes)
       consumed(header.paddedSize)
-    case .copied(let found, let whole):
-      header = found
-      buffer = whole
+    case .copied(let header, let buffer):
+      frame = ReceivedFrame(header, buffer)
     }
     ringIfPending()
-    return .answer(ReceivedFrame(header, buffer, descriptors: try takeDescriptors(header.descriptors)))
+    if frame.header.descriptors > 0 { frame.descriptors = try takeDescriptors(frame.header.descriptors) }
+    return frame
   }
 
   private func consumed(_ count: Int) {

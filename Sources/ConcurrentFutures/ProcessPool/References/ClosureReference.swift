@@ -13,6 +13,12 @@ struct VoidClosure1<A> { let call: @Sendable (A) throws -> Void }
 struct VoidClosure2<A, B> { let call: @Sendable (A, B) throws -> Void }
 struct VoidAsyncClosure1<A> { let call: @Sendable (A) async throws -> Void }
 
+/// What the box of a closure consists of.
+struct ClosureWords {
+  let code: UInt
+  let context: UInt
+}
+
 /// Where a closure's code is, relative to the image: the same in every process that runs this program.
 ///
 /// Only closures without a context can be named so. A closure that captures something has one, and so has, in debug
@@ -23,7 +29,7 @@ struct ClosureReference: Hashable {
   /// Nil when the closure has a context or its code is in another image.
   init?<Box>(_ box: Box) {
     precondition(MemoryLayout<Box>.size == 2 * MemoryLayout<UInt>.size)
-    let words = unsafeBitCast(box, to: (code: UInt, context: UInt).self)
+    let words = unsafeBitCast(box, to: ClosureWords.self)
     guard words.context == 0, let code = UnsafeRawPointer(bitPattern: words.code), cp_is_in_image(code) else {
       return nil
     }
@@ -35,6 +41,6 @@ struct ClosureReference: Hashable {
   /// The closure in this process. The offset must come from the parent, whose word is final in a worker.
   func closure<Box>(_ type: Box.Type) -> Box {
     precondition(MemoryLayout<Box>.size == 2 * MemoryLayout<UInt>.size)
-    return unsafeBitCast((code: UInt(bitPattern: cp_image_anchor() + offset), context: UInt(0)), to: Box.self)
+    return unsafeBitCast(ClosureWords(code: UInt(bitPattern: cp_image_anchor() + offset), context: 0), to: Box.self)
   }
 }

@@ -29,9 +29,9 @@ enum FunctionRegistry {
     var third: ObjectIdentifier?
   }
 
-  private static let known = Mutex<[Key: FunctionDefinition]>([:])
+  private static let known = AdaptivelyLocked<[Key: FunctionDefinition]>([:])
   /// The last function that was looked up: most programs submit one at a time.
-  private static let last = Mutex<(Key, FunctionDefinition)?>(nil)
+  private static let last = AdaptivelyLocked<(Key, FunctionDefinition)?>(nil)
 
   static func definition(_ key: Key, make: () throws(TaskEncodingError) -> (FunctionReference, name: String))
     throws(TaskEncodingError) -> FunctionDefinition
@@ -159,7 +159,7 @@ enum FunctionRegistry {
   // MARK: refusals
 
   private static func code<Box>(of box: Box) throws(TaskEncodingError) -> UInt {
-    let words = unsafeBitCast(box, to: (code: UInt, context: UInt).self)
+    let words = unsafeBitCast(box, to: ClosureWords.self)
     guard words.context == 0 else {
       throw TaskEncodingError(
         .closure,
