@@ -165,7 +165,7 @@ extension ProcessPools {
         try await #expect(behind.value == 2)
         #expect(ContinuousClock.now - started < .seconds(5))
         let first = try await process.value
-        #expect(await eventually { !isAlive(first) })
+        #expect(await soon { !isAlive(first) })
       }
     }
 
@@ -175,7 +175,7 @@ extension ProcessPools {
         let blocking = pool.submit(gate) { $0.wait() }
         let ran = Flag()
         let queued = (0..<50).map { _ in pool.submit(ran) { $0.raise() } }
-        #expect(await eventually { blocking.isRunning })
+        #expect(await soon { blocking.isRunning })
         for future in queued { #expect(future.cancel()) }
         gate.raise()
         try await blocking.value
@@ -195,12 +195,12 @@ extension ProcessPools {
         let neighbour = pool.submit(1) { (n: Int) -> Int in
           usleep(100_000); return n
         }
-        #expect(await eventually { running.isRaised && endless.isRunning })
+        #expect(await soon { running.isRaised && endless.isRunning })
         let processes = pool.workerProcessIdentifiers
         #expect(endless.cancel())
         #expect(endless.isCancelled)
         try await #expect(neighbour.value == 1)
-        #expect(await eventually { processes.contains { !isAlive($0) } })
+        #expect(await soon { processes.contains { !isAlive($0) } })
         try await #expect(pool.submit(5) { $0 }.value == 5)
         running.lower()
       }
@@ -212,10 +212,10 @@ extension ProcessPools {
         let task = Task {
           try await pool.run(WaitForCancellation(running: running, ended: ended))
         }
-        #expect(await eventually { running.isRaised })
+        #expect(await soon { running.isRaised })
         task.cancel()
         await #expect(throws: CancellationError.self) { try await task.value }
-        #expect(await eventually { ended.isRaised })
+        #expect(await soon { ended.isRaised })
         running.lower()
         ended.lower()
       }
@@ -325,7 +325,7 @@ extension ProcessPools {
         }.value
         #expect(isAlive(grandchild))
         kill(pool.workerProcessIdentifiers[0], SIGKILL)
-        #expect(await eventually { !isAlive(grandchild) })
+        #expect(await soon { !isAlive(grandchild) })
       }
     }
   }
