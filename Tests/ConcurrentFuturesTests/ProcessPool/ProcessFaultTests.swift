@@ -169,6 +169,35 @@ extension ProcessPools {
       }
     }
 
+    @Test func timeLimitsHoldWhileAThreadWaits() async throws {
+      let outcome = ThreadPool.shared.submit { () -> [String] in
+        let pool = makePool(workers: 1)
+        defer { pool.shutdownAndWait() }
+        // Hot, so that the waiting thread itself hears that the task has started.
+        for n in 0..<200 { _ = try pool.submit(n) { $0 }.wait() }
+        return (0..<5).map { n in
+          do {
+            return "\(try pool.submit(n, timeout: .milliseconds(20)) { (_: Int) -> Int in while true {} }.wait())"
+          } catch {
+            return "\(type(of: error))"
+          }
+        }
+      }
+      try await #expect(outcome.value(within: .seconds(20)) == Array(repeating: "TimeoutError", count: 5))
+    }
+
+    @Test func aTaskThatClosesItsWorkersDescriptorsFailsAlone() async throws {
+      try await withPool(workers: 1) { pool in
+        let closing = pool.submit(1) { (n: Int) -> Int in
+          for descriptor in 3..<64 { close(Int32(descriptor)) }
+          usleep(200_000)
+          return n
+        }
+        await #expect(throws: WorkerTerminatedError.self) { try await closing.value }
+        try await #expect(pool.submit(2) { $0 }.value == 2)
+      }
+    }
+
     @Test func queuedWorkIsCancelledWithoutATrace() async throws {
       try await withPool(workers: 1) { pool in
         let gate = Flag()

@@ -173,8 +173,8 @@ extension ProcessPoolCore {
       if state.polled[3 * place + 1].revents != 0 {
         worker.hear()
         worker.flush()
-        // It closed its socket and lives on: nothing can be asked of it any more.
-        if worker.isDeaf, worker.reap() == nil { worker.endSending() }
+        // It is ending, which a signal cannot change any more; or it closed its socket and would never be heard again.
+        if worker.isDeaf { worker.kill() }
       }
       if state.polled[3 * place + 2].revents != 0 { worker.standardError.pump() }
       if state.polled[3 * place + 3].revents != 0, let reason = worker.reap() {
