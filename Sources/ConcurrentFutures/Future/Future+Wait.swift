@@ -42,6 +42,8 @@ extension _FutureCore {
       if acquired().isDone { return true }
     }
     if let deadline, deadline.remaining == 0 { return acquired().isDone }
+    // Who waits for another process may read its answer itself, which spares waking a thread for that.
+    if let producer = producerCore(), producer.help(self) { return true }
     if Spinning.until({ self.acquired().isDone }) { return true }
     if host == nil { FutureDiagnostics.noteBlockingWait() }
     if let host, deadline == nil {
@@ -53,7 +55,8 @@ extension _FutureCore {
     return park(until: deadline)
   }
 
-  private final func park(until deadline: Deadline?) -> Bool {
+  /// Sleeps until the future is done; false at the deadline.
+  final func park(until deadline: Deadline?) -> Bool {
     let parker = ThreadParker()
     let waiter = ThreadWaiter(parker)
     let added = addObserverCore(waiter, index: 0)

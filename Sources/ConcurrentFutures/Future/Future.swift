@@ -119,6 +119,11 @@ public final class Future<Success: Sendable>: _FutureCore, @unchecked Sendable {
   }
 
   @usableFromInline override func cancelCore() -> Bool { cancel() }
+  override func producerCore() -> FutureProducer? {
+    let state = lock()
+    defer { unlock(state) }
+    return state.hasProducer ? peekProducer() : nil
+  }
   @usableFromInline override func failCore(_ error: any Error) -> Bool { complete(with: .failure(error)) }
   @usableFromInline override func errorIfFailed() -> (any Error)? {
     let state = acquired()

@@ -48,6 +48,8 @@ struct FutureWord: Equatable, Sendable {
   @inlinable var isLocked: Bool { bits & Self.locked != 0 }
   @inlinable var isSlotFull: Bool { bits & Self.slotFull != 0 }
   @inlinable var isListed: Bool { bits & Self.listed != 0 }
+  /// Whether ending the future calls somebody.
+  var hasObservers: Bool { bits & (Self.slotFull | Self.listed) != 0 }
   @inlinable var isDelivering: Bool { bits & Self.delivering != 0 }
   @inlinable var isCancelRequested: Bool { bits & Self.cancelRequested != 0 }
   /// Finished, and with a value.

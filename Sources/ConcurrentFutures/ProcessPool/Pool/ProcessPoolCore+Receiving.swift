@@ -1,0 +1,91 @@
+#if os(Linux) || os(macOS)
+import CPlatformSupport
+
+/// What workers say, some dozens of frames at a time: the scheduler's lock is taken once for all of them.
+extension ProcessPoolCore {
+  private static var mostAtOnce: Int { 64 }
+
+  /// Takes in what a worker has said; whether there was anything.
+  func receiveFrames(_ worker: WorkerHandle, _ state: DriverState) -> Bool {
+    do throws(ChannelViolation) {
+      while state.received.count < Self.mostAtOnce, let frame = try worker.receive() {
+        guard frame.header.kind.isFromWorker else { throw ChannelViolation(what: "a frame that goes the other way") }
+        state.received.append(frame)
+      }
+    } catch {
+      // Whatever it is now, it is no worker of ours any more.
+      worker.kill()
+    }
+    if state.received.isEmpty { return false }
+    process(worker, state)
+    state.received.removeAll(keepingCapacity: true)
+    return true
+  }
+
+  private func process(_ worker: WorkerHandle, _ driverState: DriverState) {
+    var followUp = FollowUp()
+    var started: ProcessWork?
+    var ready: [Future<Void>] = []
+    var setsClock = false
+    let now = cf_now()
+    state.withLock { state in
+      for index in driverState.received.indices {
+        let header = driverState.received[index].header
+        let id = TaskID(bits: header.task)
+        switch header.kind {
+        case .started:
+          started = state.scheduler.started(id, slot: header.slot, worker: worker.index, now: now)
+          if let timeout = started?.timeout {
+            state.scheduler.setDeadline(now &+ timeout, of: id, worker: worker.index)
+            setsClock = true
+          }
+        case .skipped:
+          state.scheduler.skipped(slot: header.slot, worker: worker.index)
+        case .leaving:
+          state.scheduler.leaving(worker.index)
+        case .hello:
+          state.scheduler.workerReady(worker.index)
+          ready += takeStartingIfReady(&state)
+        default:
+          // What has also ended is not announced as running.
+          started = nil
+          let work = state.scheduler.ended(id, slot: header.slot, worker: worker.index, nanoseconds: header.nanoseconds)
+          if let work { driverState.ended.append((work, index)) }
+        }
+      }
+      dispatch(&state, &followUp)
+      if state.scheduler.mayCongest { setsClock = true }
+    }
+    act(followUp)
+    // The driver's thread looks at the clock itself when it drives; while another does, it sleeps with an older idea of it.
+    if setsClock, driverState.helped != nil { driver.wake() }
+    if let started { _ = started.setRunning() }
+    for future in ready { driverState.deliveries.append(.started(future)) }
+    for (work, index) in driverState.ended {
+      if work === driverState.helped, !work.hasCallbacks {
+        work.finish(driverState.received[index])
+      } else {
+        driverState.deliveries.append(.answer(work, driverState.received[index]))
+      }
+    }
+    if !driverState.ended.isEmpty { worker.standardError.taskEnded() }
+    driverState.ended.removeAll(keepingCapacity: true)
+    for frame in driverState.received where frame.header.task == WorkerBlueprint.initializerTask {
+      initializerFailed(frame, driverState)
+    }
+  }
+
+  private func takeStartingIfReady(_ state: inout State) -> [Future<Void>] {
+    guard !state.starting.isEmpty, state.scheduler.readyCount >= state.scheduler.maxWorkers else { return [] }
+    defer { state.starting = [] }
+    return state.starting
+  }
+
+  private func initializerFailed(_ frame: ReceivedFrame, _ driverState: DriverState) {
+    guard frame.header.kind.isAnswer, case .failure(let error) = frame.result(as: Int.self) else { return }
+    let reason = "the initializer of its workers failed: \(error)"
+    driverState.deliveries.append(
+      .broken(BrokenExecutorError(name: name, reason: reason, underlyingError: error)))
+  }
+}
+#endif

@@ -1,0 +1,210 @@
+#if os(Linux) || os(macOS)
+import CPlatformSupport
+import Synchronization
+
+/// What stands behind a `ProcessPool`: the scheduler and its lock, and what follows from each event.
+///
+/// It outlives the pool object that the user holds, until its work is done: the driver's thread keeps it.
+///
+/// **Locking.** One lock, around the scheduler. Whoever brings an event takes it, asks, gives it back, and then acts: sends
+/// frames, signals workers, completes futures. Claim words are asked under the lock, as that is one atomic step.
+final class ProcessPoolCore: @unchecked Sendable {
+  typealias PoolScheduler = Scheduler<ProcessWork, WorkerHandle>
+
+  struct State: Sendable {
+    var scheduler: PoolScheduler
+    var hasDriver = false
+    var isClosed = false
+    /// Futures of `start()`.
+    var starting: [Future<Void>] = []
+  }
+
+  let name: String
+  let maxWorkers: Int
+  let blueprint: WorkerBlueprint
+  let state: AdaptivelyLocked<State>
+  /// Done when every worker is gone after a shutdown.
+  let closed = Future<Void>()
+  let driver = PoolDriver()
+  let driverState = DriverState()
+  let gracePeriod: UInt64
+  private let closuresWork: Bool
+
+  init(name: String, maxWorkers: Int, maxTasksPerWorker: Int?, blueprint: WorkerBlueprint) {
+    self.name = name
+    self.maxWorkers = maxWorkers
+    self.blueprint = blueprint
+    gracePeriod = blueprint.options.terminationGracePeriod.clampedNanoseconds
+    closuresWork = blueprint.isSameBuild
+    state = AdaptivelyLocked(
+      State(scheduler: PoolScheduler(maxWorkers: maxWorkers, maxTasksPerWorker: maxTasksPerWorker)))
+    LivePools.add(self)
+  }
+
+  // MARK: submitting
+
+  func submit(_ work: ProcessWork, retries: Int) {
+    if work.function.needsSameBuild, !closuresWork {
+      work.fail(
+        TaskEncodingError(
+          .closure,
+          "the workers run another executable (\(blueprint.options.workerExecutable ?? "")), where the code of this closure is "
+            + "not known. Submit a ProcessTask of a type that both programs have"))
+      return
+    }
+    var followUp = FollowUp()
+    var refusal: (any Error)?
+    state.withLock { state in
+      switch state.scheduler.submit(work, retries: retries) {
+      case .accepted(let id):
+        work.id = id
+        dispatch(&state, &followUp)
+      case .rejected: refusal = ExecutorShutDownError(name: name)
+      case .broken(let error): refusal = error
+      }
+    }
+    if let refusal {
+      work.fail(refusal)
+    } else {
+      act(followUp)
+    }
+  }
+
+  /// What is to be done when the lock has been given back.
+  struct FollowUp: Sendable {
+    var assignments: [PoolScheduler.Assignment] = []
+    var stopping: [WorkerHandle] = []
+    var retired: [WorkerHandle] = []
+    var wakesDriver = false
+  }
+
+  /// Hands out what can be handed out. Under the lock.
+  func dispatch(_ state: inout State, _ followUp: inout FollowUp) {
+    while let assignment = state.scheduler.nextAssignment() {
+      assignment.handle.claims.offer(assignment.slot)
+      followUp.assignments.append(assignment)
+    }
+    if state.scheduler.needsSpawn { followUp.wakesDriver = true }
+    followUp.retired += state.scheduler.takeRetired()
+    if !state.scheduler.isOpen, state.scheduler.isEmpty { followUp.wakesDriver = true }
+  }
+
+  /// Under no lock.
+  func act(_ followUp: FollowUp) {
+    for assignment in followUp.assignments {
+      let work = assignment.work
+      let header = ChannelHeader(
+        .run, slot: assignment.slot, task: assignment.task.bits, function: work.function.number)
+      assignment.handle.send(work.frame(header), defining: work.function)
+    }
+    for worker in followUp.stopping { worker.requestStop() }
+    for worker in followUp.retired { worker.endSending() }
+    if followUp.wakesDriver || !followUp.stopping.isEmpty { wakeDriver() }
+  }
+
+  // MARK: taking back
+
+  /// A task's future was cancelled.
+  func cancelled(_ work: ProcessWork) {
+    var followUp = FollowUp()
+    state.withLock { state in
+      guard let claim = state.scheduler.cancel(work.id) else { return }
+      takeBack(claim, &state, &followUp)
+      dispatch(&state, &followUp)
+    }
+    act(followUp)
+  }
+
+  /// Takes a task from its worker, which is stopped if it has begun. False: it has just finished. Under the lock.
+  @discardableResult
+  func takeBack(_ claim: PoolScheduler.Claim, _ state: inout State, _ followUp: inout FollowUp) -> Bool {
+    switch claim.handle.claims.takeBack(claim.slot) {
+    case .revoked:
+      state.scheduler.revoked(claim, requeue: false)
+    case .finished:
+      state.scheduler.remove(claim.task)
+      return false
+    case .stopping:
+      let others = state.scheduler.stop(claim, killAt: cf_now() &+ gracePeriod)
+      revoke(others, &state)
+      followUp.stopping.append(claim.handle)
+    }
+    return true
+  }
+
+  /// Puts tasks that a worker has not begun back into the queue. Under the lock.
+  func revoke(_ claims: [PoolScheduler.Claim], _ state: inout State) {
+    for claim in claims where claim.handle.claims.revoke(claim.slot) { state.scheduler.revoked(claim, requeue: true) }
+  }
+
+  // MARK: ending
+
+  /// Takes no more work. With `cancelPending`, what has not begun is cancelled.
+  func shutDown(cancelPending: Bool) {
+    var followUp = FollowUp()
+    var cancelled: [ProcessWork] = []
+    let isClosed = state.withLock { state in
+      state.scheduler.shutDown()
+      if cancelPending { cancelled = takeUnstarted(&state) }
+      dispatch(&state, &followUp)
+      return closeIfNeverStarted(&state)
+    }
+    for work in cancelled { work.cancelFuture() }
+    act(followUp)
+    if isClosed { closed.complete(with: .success(())) }
+  }
+
+  private func takeUnstarted(_ state: inout State) -> [ProcessWork] {
+    for index in state.scheduler.workers.indices { revoke(state.scheduler.unstarted(of: index), &state) }
+    return state.scheduler.queued.compactMap { state.scheduler.remove($0) }
+  }
+
+  private func closeIfNeverStarted(_ state: inout State) -> Bool {
+    guard !state.hasDriver, !state.isClosed, state.scheduler.isIdle else { return false }
+    state.isClosed = true
+    return true
+  }
+
+  /// Ends everything now: nothing queued runs, what runs is stopped by SIGTERM, and by SIGKILL after the grace period.
+  func stop(_ error: any Error, signal: StopSignal) {
+    var lost: [ProcessWork] = []
+    var workers: [WorkerHandle] = []
+    var starting: [Future<Void>] = []
+    let isClosed = state.withLock { state in
+      lost = state.scheduler.stop(error)
+      workers = state.scheduler.stopWorkers(killAt: cf_now() &+ (signal == .kill ? 0 : gracePeriod))
+      swap(&starting, &state.starting)
+      return closeIfNeverStarted(&state)
+    }
+    for worker in workers {
+      if signal == .kill { worker.kill() } else { worker.requestStop() }
+      worker.endSending()
+    }
+    for work in lost { work.fail(error) }
+    for future in starting { future.complete(with: .failure(error)) }
+    if isClosed { closed.complete(with: .success(())) } else { wakeDriver() }
+  }
+
+  enum StopSignal { case terminate, kill }
+
+  /// Spawns every worker now; the future is done when they are up.
+  func start() -> Future<Void> {
+    let future = Future<Void>()
+    let refusal: (any Error)? = state.withLock { state in
+      switch state.scheduler.want(state.scheduler.maxWorkers) {
+      case .accepted:
+        state.starting.append(future)
+        return nil
+      case .rejected: return ExecutorShutDownError(name: name)
+      case .broken(let error): return error
+      }
+    }
+    if let refusal { future.complete(with: .failure(refusal)) } else { wakeDriver() }
+    return future
+  }
+
+  var workers: [WorkerHandle] {
+    state.withLock { state in state.scheduler.workers.compactMap { $0?.handle } }
+  }
+}
+#endif

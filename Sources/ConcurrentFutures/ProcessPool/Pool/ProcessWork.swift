@@ -1,0 +1,149 @@
+#if os(Linux) || os(macOS)
+/// One submitted task on the parent's side: its encoded argument, which is kept until the answer comes, and its future.
+class ProcessWork: FutureProducer, @unchecked Sendable {
+  let function: FunctionDefinition
+  private let short: ShortPayload
+  private let message: EncodedMessage?
+  /// In nanoseconds; counted from the start of its execution.
+  let timeout: UInt64?
+  let pool: ProcessPoolCore
+  // Written under the scheduler's lock.
+  @exclusivity(unchecked) var id = TaskID(index: .max, generation: .max)
+  @exclusivity(unchecked) var attempts = 0
+  /// How long it ran, in nanoseconds, once it has ended.
+  @exclusivity(unchecked) var runTime: UInt32 = 0
+
+  init(_ function: FunctionDefinition, _ message: EncodedMessage?, timeout: Duration?, pool: ProcessPoolCore) {
+    self.function = function
+    if let message {
+      let short = ShortPayload(message)
+      self.short = short ?? ShortPayload()
+      self.message = short == nil ? message : nil
+    } else {
+      short = ShortPayload()
+      self.message = nil
+    }
+    self.timeout = timeout?.clampedNanoseconds
+    self.pool = pool
+  }
+
+  func frame(_ header: ChannelHeader) -> OutgoingFrame {
+    if let message { return OutgoingFrame(header, message: message) }
+    return OutgoingFrame(header, short: short)
+  }
+
+  override func futureWasCancelled() { pool.cancelled(self) }
+
+  /// The worker says that it has started. False: the future is cancelled.
+  func setRunning() -> Bool { preconditionFailure("abstract") }
+  override func help(_ future: _FutureCore) -> Bool { pool.help(self, future) }
+  /// Whether completing the future runs code of the user.
+  var hasCallbacks: Bool { preconditionFailure("abstract") }
+  func finish(_ answer: ReceivedFrame) { preconditionFailure("abstract") }
+  @discardableResult func fail(_ error: any Error) -> Bool { preconditionFailure("abstract") }
+  func cancelFuture() { preconditionFailure("abstract") }
+}
+
+/// `Received` is what travels, `Output` what the future has: they differ for closures without a result.
+final class TypedProcessWork<Received: Decodable & Sendable, Output: Sendable>: ProcessWork, @unchecked Sendable {
+  /// Kept while the future is not done: the future may have no other owner.
+  @exclusivity(unchecked) private var future: Future<Output>?
+  private let unpack: @Sendable (Received) -> Output
+
+  init(
+    _ function: FunctionDefinition, _ message: EncodedMessage?, timeout: Duration?, pool: ProcessPoolCore,
+    unpack: @escaping @Sendable (Received) -> Output
+  ) {
+    self.unpack = unpack
+    super.init(function, message, timeout: timeout, pool: pool)
+  }
+
+  func makeFuture() -> Future<Output> {
+    let made = Future<Output>(producer: self, cancellableWhileRunning: true)
+    future = made
+    return made
+  }
+
+  override var hasCallbacks: Bool { future?.acquired().hasObservers ?? false }
+  override func setRunning() -> Bool { (try? future?.setRunningOrNotifyCancel()) ?? true }
+
+  override func finish(_ answer: ReceivedFrame) {
+    runTime = answer.header.nanoseconds
+    end(answer.result(as: Received.self).map(unpack))
+  }
+  override func fail(_ error: any Error) -> Bool { end(.failure(error)) }
+  override func cancelFuture() { future?.cancel() }
+
+  @discardableResult
+  private func end(_ result: Result<Output, any Error>) -> Bool {
+    let completed = future?.complete(with: result) ?? false
+    future = nil
+    return completed
+  }
+}
+
+/// A frame of a worker, copied out of the shared memory. Short payloads lie in it; most are.
+struct ReceivedFrame: Sendable {
+  let header: ChannelHeader
+  private let short: ShortPayload
+  private let long: GrowingBuffer?
+  var descriptors: [Int32] = []
+
+  init(_ header: ChannelHeader, copying bytes: UnsafeRawBufferPointer) {
+    self.header = header
+    if bytes.count <= ShortPayload.most {
+      long = nil
+      short = ShortPayload(copying: bytes)
+    } else {
+      short = ShortPayload()
+      let buffer = GrowingBuffer()
+      buffer.append(bytes, expecting: bytes.count)
+      long = buffer
+    }
+  }
+
+  init(_ header: ChannelHeader, _ buffer: GrowingBuffer) {
+    self.header = header
+    short = ShortPayload()
+    long = buffer
+  }
+
+  private func withBytes<R>(_ body: (UnsafeRawBufferPointer) -> R) -> R {
+    if let long { return body(long.bytes) }
+    return short.withBytes(body)
+  }
+
+  /// What the answer means. Everything in it may come from a hostile process.
+  func result<Output: Decodable>(as type: Output.Type) -> Result<Output, any Error> {
+    withBytes { bytes in
+      guard let payload = IncomingPayload(header, bytes, descriptors: descriptors) else {
+        return .failure(TaskEncodingError(.result, "the worker's answer is damaged"))
+      }
+      return result(type, payload)
+    }
+  }
+
+  private func result<Output: Decodable>(_ type: Output.Type, _ payload: IncomingPayload) -> Result<Output, any Error> {
+    let coder = PayloadCoder.shared
+    switch header.kind {
+    case .returned:
+      do { return .success(try coder.decode(Output.self, from: payload)) } catch {
+        return .failure(TaskEncodingError(.result, "it cannot be decoded: \(describe(error))", underlyingError: error))
+      }
+    case .threw:
+      guard let type = TravellingError.errorType(payload.prefix) else {
+        return .failure(RemoteError(typeName: "unknown", message: "an error of a type that is not known here"))
+      }
+      do { return .failure(try coder.decode(type, from: payload)) } catch {
+        return .failure(
+          RemoteError(typeName: "\(type)", message: "an error that cannot be decoded: \(describe(error))"))
+      }
+    case .threwRemote:
+      return .failure(RemoteDescription(payload.prefix)?.error ?? RemoteError(typeName: "unknown", message: "unknown"))
+    default:
+      let refusal = Refusal(payload.prefix) ?? Refusal(.result, "the worker's answer is damaged")
+      return .failure(TaskEncodingError(refusal.subject, "in the worker: \(refusal.reason)"))
+    }
+  }
+}
+#endif

@@ -1,0 +1,254 @@
+#if os(Linux) || os(macOS)
+import CProcessSupport
+import Synchronization
+
+#if canImport(Glibc)
+import Glibc
+#elseif canImport(Musl)
+import Musl
+#elseif canImport(Darwin)
+import Darwin
+#endif
+
+/// The parent's side of one worker: a stream of frames in each direction, and the process behind it.
+///
+/// Sending may be done by any thread. Receiving, the standard error and the end belong to whoever drives the pool.
+final class WorkerHandle: @unchecked Sendable {
+  let processIdentifier: Int32
+  let socket: Int32
+  let exitDescriptor: Int32
+  let claims: ClaimTable
+  let isSameBuild: Bool
+  private let memory: ChannelMemory
+  private let outbox: AdaptivelyLocked<Outbox>
+  /// Frames wait for room in the ring.
+  private let hasPending = Atomic<Bool>(false)
+  private let tailAtFlush = Atomic<UInt64>(0)
+
+  // The driver's.
+  /// The scheduler's number for it.
+  @exclusivity(unchecked) var index = -1
+  @exclusivity(unchecked) var reader: RingReader
+  @exclusivity(unchecked) var standardError: StandardErrorPipe
+  @exclusivity(unchecked) var descriptors = DescriptorInbox(most: 512)
+  /// The socket is at its end.
+  @exclusivity(unchecked) var isDeaf = false
+  /// Also what keeps a signal from going to a process number that is not our child's any more.
+  private let exitStatus = Mutex<WorkerTerminatedError.Reason?>(nil)
+
+  /// Owns the descriptors from here on.
+  init(
+    processIdentifier: Int32, socket: Int32, exitDescriptor: Int32, standardError: Int32, memory: ChannelMemory,
+    isSameBuild: Bool
+  ) {
+    self.processIdentifier = processIdentifier
+    self.socket = socket
+    self.exitDescriptor = exitDescriptor
+    self.memory = memory
+    self.isSameBuild = isSameBuild
+    self.standardError = StandardErrorPipe(descriptor: standardError)
+    claims = memory.claims
+    reader = RingReader(bytes: memory.toParent, control: memory.toParentControl)
+    outbox = AdaptivelyLocked(Outbox(writer: RingWriter(bytes: memory.toWorker, control: memory.toWorkerControl)))
+  }
+
+  // Not before the last reference is gone: a thread may be sending while the driver buries the worker.
+  deinit {
+    descriptors.closeAll()
+    cp_close(socket)
+    cp_close(exitDescriptor)
+    cp_close(standardError.descriptor)
+    memory.unmap()
+  }
+
+  // MARK: sending
+
+  private struct Outbox {
+    var writer: RingWriter
+    /// Frames that the ring had no room for.
+    var pending: [OutgoingFrame] = []
+    var next = 0
+    var defined: [Bool] = []
+    var isBroken = false
+
+    var isEmpty: Bool { next == pending.count }
+
+    mutating func define(_ function: FunctionDefinition) {
+      let number = Int(function.number)
+      if number < defined.count, defined[number] { return }
+      if number >= defined.count {
+        defined.append(contentsOf: repeatElement(false, count: number + 8 - defined.count))
+      }
+      defined[number] = true
+      pending.append(OutgoingFrame(ChannelHeader(.define, function: function.number), prefix: function.bytes))
+    }
+
+    /// Whether the frame is written, as a whole.
+    mutating func write(_ frame: inout OutgoingFrame) -> Bool {
+      do { try frame.write(to: &writer) } catch { isBroken = true }
+      return frame.isWhole
+    }
+
+    /// Writes what there is room for.
+    mutating func flush(_ socket: Int32) {
+      while next < pending.count, !isBroken {
+        writeNext(socket)
+        if !pending[next].isWhole { return }
+        next += 1
+      }
+      if next == pending.count {
+        pending.removeAll(keepingCapacity: true)
+        next = 0
+      }
+    }
+
+    private mutating func writeNext(_ socket: Int32) {
+      if pending[next].header.descriptors > 0, !pending[next].hasSentDescriptors {
+        guard let message = pending[next].message, DescriptorInbox.send(message, to: socket, wait: false) else {
+          return
+        }
+        pending[next].hasSentDescriptors = true
+      }
+      do { try pending[next].write(to: &writer) } catch { isBroken = true }
+    }
+  }
+
+  func send(_ frame: OutgoingFrame, defining function: FunctionDefinition? = nil) {
+    deliver { outbox in
+      if let function { outbox.define(function) }
+      var frame = frame
+      // Mostly there is room, and nobody before it.
+      if outbox.isEmpty, frame.header.descriptors == 0, outbox.write(&frame) { return }
+      outbox.pending.append(frame)
+    }
+  }
+
+  /// Goes on with frames that waited for room.
+  func flush() { deliver { _ in } }
+
+  private func deliver(_ add: (inout Outbox) -> Void) {
+    let (doorbell, isBroken) = outbox.withLock { outbox in
+      add(&outbox)
+      if !outbox.isEmpty {
+        outbox.flush(socket)
+      }
+      if !outbox.isEmpty {
+        // The worker rings when it has made room; it may have made it just now.
+        cp_store32(memory.toWorkerControl.producerWaits, 1)
+        cp_fence()
+        outbox.flush(socket)
+      }
+      if outbox.isEmpty == hasPending.load(ordering: .relaxed) {
+        hasPending.store(!outbox.isEmpty, ordering: .relaxed)
+      }
+      if !outbox.isEmpty { tailAtFlush.store(outbox.writer.seenTail, ordering: .relaxed) }
+      let doorbell = outbox.writer.control.takeSleepingConsumer() || outbox.writer.pendingDoorbell
+      outbox.writer.pendingDoorbell = false
+      return (doorbell, outbox.isBroken)
+    }
+    if doorbell { ringDoorbell() }
+    if isBroken { kill() }
+  }
+
+  /// Whether frames wait for room and the worker has made some since the last try.
+  var mayFlush: Bool {
+    hasPending.load(ordering: .relaxed)
+      && cp_load64(memory.toWorkerControl.tail) != tailAtFlush.load(ordering: .relaxed)
+  }
+
+  /// Goes on with frames that waited for room; whether any did.
+  func flushPending() -> Bool {
+    guard mayFlush else { return false }
+    flush()
+    return true
+  }
+
+  func ringDoorbell() {
+    var byte = ChannelByte.doorbell.rawValue
+    _ = cp_send(socket, &byte, 1, nil, 0, false)
+  }
+
+  // MARK: receiving
+
+  /// The next frame, copied out of the shared memory; nil when there is none.
+  func receive() throws(ChannelViolation) -> ReceivedFrame? {
+    var frame: ReceivedFrame
+    switch try reader.next() {
+    case .none:
+      ringIfPending()
+      return nil
+    case .inPlace(let header, let bytes):
+      frame = ReceivedFrame(header, copying: bytes)
+      consumed(header.paddedSize)
+    case .copied(let header, let buffer):
+      frame = ReceivedFrame(header, buffer)
+    }
+    ringIfPending()
+    if frame.header.descriptors > 0 { frame.descriptors = try takeDescriptors(frame.header.descriptors) }
+    return frame
+  }
+
+  private func consumed(_ count: Int) {
+    reader.consume(count)
+    if memory.toParentControl.takeWaitingProducer() { ringDoorbell() }
+  }
+
+  private func ringIfPending() {
+    if reader.pendingDoorbell {
+      reader.pendingDoorbell = false
+      ringDoorbell()
+    }
+  }
+
+  private func takeDescriptors(_ count: Int) throws(ChannelViolation) -> [Int32] {
+    if count == 0 { return [] }
+    // They were sent before the frame was published.
+    hear()
+    guard descriptors.count >= count else { throw ChannelViolation(what: "descriptors that did not come") }
+    return descriptors.take(count)
+  }
+
+  /// Empties the socket.
+  func hear() {
+    if !isDeaf, !descriptors.receive(socket, wait: false) { isDeaf = true }
+  }
+
+  var hasInput: Bool { !reader.isEmpty }
+  /// Announces that the driver sleeps; whether it may.
+  func prepareToSleep() { cp_store32(memory.toParentControl.consumerSleeps, 1) }
+  func wakeUp() { cp_store32(memory.toParentControl.consumerSleeps, 0) }
+
+  // MARK: ending
+
+  func signal(_ number: Int32) {
+    exitStatus.withLock { if $0 == nil { _ = cp_signal_group(processIdentifier, number) } }
+  }
+
+  func kill() { signal(SIGKILL) }
+
+  /// Asks the task that runs to stop: its cancellation, and SIGTERM.
+  func requestStop() {
+    cp_store32(memory.stopRequest, 1)
+    signal(SIGTERM)
+  }
+
+  /// Lets the worker end when it has read everything.
+  func endSending() { cp_end_sending(socket) }
+
+  /// How the process has ended, once it has; it is reaped then.
+  func reap() -> WorkerTerminatedError.Reason? {
+    exitStatus.withLock { status in
+      if let status { return status }
+      var signalled = false
+      var code: Int32 = 0
+      switch cp_reap(processIdentifier, &signalled, &code) {
+      case 0: return nil
+      case 1: status = signalled ? .signalled(code) : .exited(code)
+      // Somebody else has reaped it, or children are reaped by themselves here: how it ended is lost.
+      default: status = .exited(-1)
+      }
+      return status
+    }
+  }
+}
+#endif

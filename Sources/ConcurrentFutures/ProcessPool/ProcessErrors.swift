@@ -1,0 +1,135 @@
+import CProcessSupport
+
+/// The worker process that ran a task ended before the task did: it crashed, exited, or was killed.
+///
+/// Only the task that the worker was running fails so. The worker is replaced, and everything else completes.
+public struct WorkerTerminatedError: Error, Sendable, Hashable, CustomStringConvertible {
+  /// How a process ends.
+  public enum Reason: Sendable, Hashable, CustomStringConvertible {
+    /// It exited with this code; -1 where another part of the program has waited for it, and the code is lost.
+    case exited(Int32)
+    /// A signal of this number ended it.
+    case signalled(Int32)
+
+    /// The code, or the signal by name and number.
+    public var description: String {
+      switch self {
+      case .exited(-1): return "ended, nobody knows how (another part of the program has waited for it)"
+      case .exited(let code): return "exited with code \(code)"
+      case .signalled(let number):
+        return "was ended by \(Self.name(ofSignal: number)) (signal \(number))"
+      }
+    }
+
+    private static func name(ofSignal number: Int32) -> String {
+      #if os(Linux) || os(macOS)
+      if let name = cp_signal_name(number) { return String(cString: name) }
+      #endif
+      return "an unknown signal"
+    }
+  }
+
+  /// The worker's process.
+  public let processIdentifier: Int32
+  /// How it ended.
+  public let reason: Reason
+  /// The last lines that the worker wrote to its standard error while it ran this task; at most 4 KiB.
+  public let standardErrorTail: String
+  /// The task: its type, or the argument and result of its closure.
+  public let taskName: String
+  /// How often the task was begun, retries included.
+  public let attempts: Int
+
+  init(
+    processIdentifier: Int32, reason: Reason, standardErrorTail: String, taskName: String, attempts: Int
+  ) {
+    self.processIdentifier = processIdentifier
+    self.reason = reason
+    self.standardErrorTail = standardErrorTail
+    self.taskName = taskName
+    self.attempts = attempts
+  }
+
+  /// What happened, and the last lines of standard error.
+  public var description: String {
+    var text = "worker process \(processIdentifier) \(reason) while it ran \(taskName)"
+    if attempts > 1 { text += ", at attempt \(attempts)" }
+    switch reason {
+    case .signalled(9): text += " (killed from outside; when memory is short, that is the kernel)"
+    case .exited(0): text += " (the task called exit)"
+    default: break
+    }
+    if !standardErrorTail.isEmpty { text += "; its standard error ended with:\n\(standardErrorTail)" }
+    return text
+  }
+}
+
+/// An error that a task threw in another process and that could not travel as itself.
+///
+/// Errors travel as themselves when their type is `Codable`.
+public struct RemoteError: Error, Sendable, Hashable, CustomStringConvertible {
+  /// The name of the error's type.
+  public let typeName: String
+  /// The error's description.
+  public let message: String
+
+  /// The error's description and type, and what to do to get the error itself.
+  public var description: String {
+    "\(message) (\(typeName) in a worker process; make it Codable to receive it as itself)"
+  }
+}
+
+/// A task's closure, argument or result cannot travel between processes.
+public struct TaskEncodingError: Error, Sendable, CustomStringConvertible {
+  /// What cannot travel.
+  public enum Subject: UInt8, Sendable, Hashable {
+    /// The closure.
+    case closure = 0
+    /// The argument, or the task itself.
+    case argument = 1
+    /// The result.
+    case result = 2
+  }
+
+  /// What cannot travel.
+  public let subject: Subject
+  /// Why, and what to write instead.
+  public let reason: String
+  /// The error that encoding threw, where it happened in this process.
+  public let underlyingError: (any Error)?
+
+  init(_ subject: Subject, _ reason: String, underlyingError: (any Error)? = nil) {
+    self.subject = subject
+    self.reason = reason
+    self.underlyingError = underlyingError
+  }
+
+  /// What cannot travel, why, and what to write instead.
+  public var description: String { "the task's \(subject) cannot travel between processes: \(reason)" }
+}
+
+/// A refusal on its way from the worker.
+struct Refusal {
+  let subject: TaskEncodingError.Subject
+  let reason: String
+
+  init(_ subject: TaskEncodingError.Subject, _ reason: String) {
+    self.subject = subject
+    self.reason = reason
+  }
+
+  var bytes: [UInt8] {
+    var writer = ReferenceWriter()
+    writer.write(byte: subject.rawValue)
+    writer.write(reason)
+    return writer.bytes
+  }
+
+  init?(_ bytes: UnsafeRawBufferPointer) {
+    var reader = ReferenceReader(bytes)
+    guard let subject = reader.byte().flatMap(TaskEncodingError.Subject.init), let reason = reader.string() else {
+      return nil
+    }
+    self.init(subject, reason)
+  }
+}

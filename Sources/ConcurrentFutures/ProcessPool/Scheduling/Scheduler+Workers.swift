@@ -1,0 +1,221 @@
+#if os(Linux) || os(macOS)
+/// What workers tell, and what is asked of them.
+extension Scheduler {
+  mutating func workerSpawned(_ handle: Handle) -> Int {
+    spawning -= 1
+    if let index = workers.firstIndex(where: { $0 == nil }) {
+      workers[index] = WorkerRecord(handle: handle)
+      return index
+    }
+    workers.append(WorkerRecord(handle: handle))
+    return workers.count - 1
+  }
+
+  mutating func spawnFailed() { spawning -= 1 }
+
+  mutating func workerReady(_ index: Int) {
+    workers[index]?.isReady = true
+    earlyDeaths = 0
+  }
+
+  /// The worker has begun a task: nil if that task is not ours any more.
+  mutating func started(_ id: TaskID, slot: Int, worker index: Int, now: UInt64) -> Work? {
+    guard isInFlight(id, slot: slot, worker: index) else { return nil }
+    tasks[Int(id.index)].state = .running
+    workers[index]!.running = id
+    workers[index]!.runningSince = now
+    return tasks[Int(id.index)].work
+  }
+
+  // In place, field by field: copies of records would retain, and make the writes that follow copy arrays.
+  private func hasSlot(_ slot: Int, worker index: Int) -> Bool {
+    index < workers.count && slot < workers[index]?.slots.count ?? 0
+  }
+
+  private func isInFlight(_ id: TaskID, slot: Int, worker index: Int) -> Bool {
+    guard hasSlot(slot, worker: index), workers[index]!.slots[slot] == .task(id) else { return false }
+    let place = Int(id.index)
+    return place < tasks.count && tasks[place].generation == id.generation && tasks[place].state != .free
+      && tasks[place].worker == index && tasks[place].slot == slot
+  }
+
+  /// The running task's time is limited from now on.
+  mutating func setDeadline(_ deadline: UInt64, of id: TaskID, worker index: Int) {
+    if workers[index]?.running == id { workers[index]!.deadline = deadline }
+  }
+
+  /// A task has ended in its worker: its work, or nil if it is not ours any more.
+  mutating func ended(_ id: TaskID, slot: Int, worker index: Int, nanoseconds: UInt32) -> Work? {
+    guard hasSlot(slot, worker: index), workers[index]!.slots[slot] != .free else { return nil }
+    let isOurs = isInFlight(id, slot: slot, worker: index)
+    workers[index]!.ended(id, slot: slot, Double(nanoseconds))
+    return isOurs ? remove(id) : nil
+  }
+
+  /// The worker has passed over a task that was revoked.
+  mutating func skipped(slot: Int, worker index: Int) {
+    guard hasSlot(slot, worker: index), workers[index]!.slots[slot] == .revoked else { return }
+    workers[index]!.freeSlot(slot)
+    workers[index]!.assignedInAll -= 1
+  }
+
+  /// The worker wants to end after what it has.
+  mutating func leaving(_ index: Int) {
+    workers[index]?.isLeaving = true
+    mayHaveLeaving = true
+  }
+
+  // MARK: taking back
+
+  /// Where a task's claim word is.
+  struct Claim: Sendable {
+    let task: TaskID
+    let worker: Int
+    let slot: Int
+    let handle: Handle
+  }
+
+  /// A task's future is done without it. Nil: it was queued and is gone, or unknown. Otherwise the owner asks the claim word,
+  /// still under the lock, and reports `revoked` or `stop`; a task that has just finished needs nothing more.
+  mutating func cancel(_ id: TaskID) -> Claim? {
+    guard let record = record(id) else { return nil }
+    switch record.state {
+    case .free, .queued:
+      remove(id)
+      return nil
+    case .assigned, .running:
+      guard let handle = workers[record.worker]?.handle else { return nil }
+      return Claim(task: id, worker: record.worker, slot: record.slot, handle: handle)
+    }
+  }
+
+  /// The claim word says that the task will not start.
+  mutating func revoked(_ claim: Claim, requeue: Bool) {
+    guard isInFlight(claim.task, slot: claim.slot, worker: claim.worker) else { return }
+    workers[claim.worker]!.slots[claim.slot] = .revoked
+    if requeue {
+      tasks[Int(claim.task.index)].state = .queued
+      queue.prepend([claim.task])
+    } else {
+      remove(claim.task)
+    }
+  }
+
+  /// The claim word says that the task runs and that its worker will not run another. It is killed at `killAt`.
+  /// What it had not started is to be revoked.
+  mutating func stop(_ claim: Claim, killAt: UInt64) -> [Claim] {
+    guard let worker = workers[claim.worker] else { return [] }
+    if isInFlight(claim.task, slot: claim.slot, worker: claim.worker) { remove(claim.task) }
+    workers[claim.worker]!.isLeaving = true
+    workers[claim.worker]!.endsOnRequest = true
+    workers[claim.worker]!.deadline = nil
+    workers[claim.worker]!.killAt = min(worker.killAt ?? .max, killAt)
+    return unstarted(of: claim.worker)
+  }
+
+  /// What a worker has and has not said to have started, the last first.
+  func unstarted(of index: Int) -> [Claim] {
+    guard let worker = workers[index] else { return [] }
+    return worker.slots.enumerated().compactMap { slot, state in
+      guard case .task(let id) = state, id != worker.running, let record = record(id), record.state == .assigned else {
+        return nil
+      }
+      return Claim(task: id, worker: index, slot: slot, handle: worker.handle)
+    }
+  }
+
+  /// Workers that hold tasks behind one that takes long, while another worker is idle.
+  func congested(now: UInt64) -> [Int] {
+    guard queue.count == 0, workers.contains(where: { $0.map { $0.hasRoom && $0.inFlight == 0 } ?? false }) else {
+      return []
+    }
+    return workers.indices.filter { index in
+      guard let worker = workers[index], worker.running != nil else { return false }
+      return worker.inFlight > 1 && now > worker.runningSince &+ 500_000
+    }
+  }
+
+  /// Whether to look again for congestion in a moment: somebody has tasks in advance, and somebody else has none.
+  var mayCongest: Bool {
+    var isIdle = false
+    var hasMany = false
+    for index in workers.indices where !(workers[index]?.isLeaving ?? true) {
+      if workers[index]!.inFlight == 0 { isIdle = true }
+      if workers[index]!.inFlight > 1 { hasMany = true }
+    }
+    return isIdle && hasMany
+  }
+
+  /// The next time at which something is due: a task's deadline or a worker's killing.
+  var nextDeadline: UInt64? {
+    var next: UInt64?
+    for index in workers.indices where workers[index] != nil {
+      if let deadline = workers[index]!.deadline { next = min(next ?? .max, deadline) }
+      if let killAt = workers[index]!.killAt { next = min(next ?? .max, killAt) }
+    }
+    return next
+  }
+
+  /// Workers to kill now.
+  mutating func takeOverdue(now: UInt64) -> [Handle] {
+    workers.indices.compactMap { index in
+      guard let worker = workers[index], let killAt = worker.killAt, killAt <= now else { return nil }
+      workers[index]!.killAt = nil
+      return worker.handle
+    }
+  }
+
+  /// Tasks whose time is up.
+  func timedOut(now: UInt64) -> [TaskID] {
+    workers.compactMap { worker in
+      guard let worker, let deadline = worker.deadline, deadline <= now else { return nil }
+      return worker.running
+    }
+  }
+
+  mutating func clearDeadline(worker index: Int) { workers[index]?.deadline = nil }
+
+  /// Whether anything is due, or may be congested.
+  func hasTimes(now: UInt64) -> Bool { (nextDeadline.map { $0 <= now } ?? false) || mayCongest }
+
+  // MARK: death
+
+  struct Death: Sendable {
+    /// The tasks that it cost: one, unless the worker is broken in a way of its own.
+    var lost: [Work] = []
+    /// The tasks that had begun and are tried again.
+    var retried: [Work] = []
+    /// The worker ended before it was ready, too many times in a row.
+    var isOneTooMany = false
+    var wasAsked = false
+  }
+
+  /// A worker is gone. A SIGKILL counts little as an early death: it comes from outside. `started` says of a slot whether its task had begun, whatever was heard.
+  mutating func workerGone(_ index: Int, wasKilled: Bool = false, started: (Int) -> Bool) -> Death {
+    guard let worker = workers[index] else { return Death() }
+    workers[index] = nil
+    var death = Death(wasAsked: worker.endsOnRequest)
+    var back: [TaskID] = []
+    for (slot, state) in worker.slots.enumerated() {
+      guard case .task(let id) = state, let record = record(id), record.worker == index else { continue }
+      if record.state == .assigned, !started(slot) {
+        tasks[Int(id.index)].state = .queued
+        back.append(id)
+      } else if record.retries > 0, let work = record.work {
+        tasks[Int(id.index)].retries -= 1
+        tasks[Int(id.index)].state = .queued
+        death.retried.append(work)
+        back.append(id)
+      } else if let work = remove(id) {
+        death.lost.append(work)
+      }
+    }
+    queue.prepend(back)
+    if !worker.isReady, !worker.endsOnRequest {
+      earlyDeaths += wasKilled ? 1 : Self.weightOfEarlyDeath
+      death.isOneTooMany = earlyDeaths >= Self.mostEarlyDeaths * Self.weightOfEarlyDeath
+    }
+    return death
+  }
+}
+#endif

@@ -1,0 +1,60 @@
+#if os(Linux) || os(macOS)
+import Synchronization
+
+/// Encodes and decodes what travels between a parent and a worker.
+///
+/// Any thread may use it. The coders inside are for one thread at a time and cheaper to use again than to make, so a few are
+/// kept: a thread takes one out and puts it back.
+final class PayloadCoder: Sendable {
+  static let shared = PayloadCoder()
+
+  /// Arrays of at least this many bytes are not copied into a message, but from where they lie into the ring.
+  private static let segmentThreshold = 8 * 1024
+
+  private let encoder = Spare<WireEncoder>()
+  private let decoder = Spare<WireDecoder>()
+
+  func encode<T: Encodable>(_ value: T) throws -> EncodedMessage {
+    let encoder = encoder.take() ?? WireEncoder(segmentThreshold: Self.segmentThreshold)
+    defer { self.encoder.put(encoder) }
+    let message = try encoder.encode(value)
+    if message.attachments.count > DescriptorInbox.mostInOneMessage {
+      let reason =
+        "It holds \(message.attachments.count) shared arrays; one task can carry \(DescriptorInbox.mostInOneMessage)."
+      throw EncodingError.invalidValue(value, EncodingError.Context(codingPath: [], debugDescription: reason))
+    }
+    let size = message.segments.reduce(message.byteCount + 8 * (message.segments.count + 1)) { $0 + $1.bytes.count }
+    if size > OutgoingFrame.largestPayload {
+      let reason = "It takes \(size) bytes; a payload can have 4 GiB. Put it into a SharedArray."
+      throw EncodingError.invalidValue(value, EncodingError.Context(codingPath: [], debugDescription: reason))
+    }
+    return message
+  }
+
+  func decode<T: Decodable>(_ type: T.Type, from payload: IncomingPayload) throws -> T {
+    let decoder = decoder.take() ?? WireDecoder()
+    defer { self.decoder.put(decoder) }
+    return try decoder.decode(
+      type, from: payload.message, segments: payload.segments, attachments: payload.attachments)
+  }
+}
+
+/// Room for one object that threads pass to each other.
+private final class Spare<Object: AnyObject>: Sendable {
+  private let word = Atomic<UInt>(0)
+
+  func take() -> Object? {
+    if word.load(ordering: .relaxed) == 0 { return nil }
+    let bits = word.exchange(0, ordering: .acquiring)
+    return UnsafeRawPointer(bitPattern: bits).map { Unmanaged<Object>.fromOpaque($0).takeRetainedValue() }
+  }
+
+  func put(_ object: Object) {
+    let bits = UInt(bitPattern: Unmanaged.passRetained(object).toOpaque())
+    let earlier = word.exchange(bits, ordering: .acquiringAndReleasing)
+    if let earlier = UnsafeRawPointer(bitPattern: earlier) { Unmanaged<Object>.fromOpaque(earlier).release() }
+  }
+
+  deinit { _ = take() }
+}
+#endif

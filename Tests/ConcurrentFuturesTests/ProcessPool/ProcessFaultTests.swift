@@ -1,0 +1,383 @@
+import Testing
+
+@testable import ConcurrentFutures
+
+#if canImport(Glibc)
+@preconcurrency import Glibc
+#elseif canImport(Musl)
+@preconcurrency import Musl
+#elseif canImport(Darwin)
+@preconcurrency import Darwin
+#endif
+
+enum Death: String, Codable, Sendable, CaseIterable {
+  case segmentationFault, trap, abort, exit0, exit3, kill
+
+  func happen() {
+    switch self {
+    case .segmentationFault: UnsafeMutablePointer<Int>(bitPattern: 8)!.pointee = 1
+    case .trap: fatalError("on purpose")
+    case .abort: Glibc_abort()
+    case .exit0: exit(0)
+    case .exit3: exit(3)
+    case .kill: _ = Self.raise(SIGKILL)
+    }
+  }
+
+  private static func raise(_ signal: Int32) -> Int32 { Glibc_kill(getpid(), signal) }
+
+  func matches(_ reason: WorkerTerminatedError.Reason) -> Bool {
+    switch (self, reason) {
+    case (.segmentationFault, .signalled(SIGSEGV)), (.abort, .signalled(SIGABRT)), (.kill, .signalled(SIGKILL)): true
+    case (.trap, .signalled(let number)): [SIGILL, SIGTRAP].contains(number)
+    case (.exit0, .exited(0)), (.exit3, .exited(3)): true
+    default: false
+    }
+  }
+}
+
+private func Glibc_abort() { abort() }
+private func Glibc_kill(_ process: Int32, _ signal: Int32) -> Int32 { kill(process, signal) }
+
+/// Dies at a stage of its travel, in any process but the one that made it.
+struct Bomb: Codable, Sendable {
+  enum Stage: String, Codable, Sendable { case decoding, encoding }
+  var home = getpid()
+  var stage: Stage
+  var death: Death
+
+  init(_ stage: Stage, _ death: Death) {
+    self.stage = stage
+    self.death = death
+  }
+
+  enum CodingKeys: CodingKey { case home, stage, death }
+
+  init(from decoder: any Decoder) throws {
+    let container = try decoder.container(keyedBy: CodingKeys.self)
+    home = try container.decode(Int32.self, forKey: .home)
+    stage = try container.decode(Stage.self, forKey: .stage)
+    death = try container.decode(Death.self, forKey: .death)
+    if stage == .decoding, getpid() != home { death.happen() }
+  }
+
+  func encode(to encoder: any Encoder) throws {
+    var container = encoder.container(keyedBy: CodingKeys.self)
+    try container.encode(home, forKey: .home)
+    try container.encode(stage, forKey: .stage)
+    try container.encode(death, forKey: .death)
+    if stage == .encoding, getpid() != home { death.happen() }
+  }
+}
+
+struct FailingInitializer: ProcessTask {
+  func run() throws -> Int { throw RemoteError(typeName: "x", message: "no licence") }
+}
+
+struct DyingInitializer: ProcessTask {
+  func run() throws -> Int { exit(9) }
+}
+
+struct SettingInitializer: ProcessTask {
+  func run() throws -> Int32 { setenv("INITIALIZED", "yes", 1) }
+}
+
+extension ProcessPools {
+  @Suite struct Faults {
+    @Test(arguments: Death.allCases)
+    func aDeathWhileRunningCostsItsTaskOnly(_ death: Death) async throws {
+      try await withPool { pool in
+        let before = (0..<20).map {
+          pool.submit($0) {
+            usleep(500); return $0
+          }
+        }
+        let dying = pool.submit(death) { death -> Int in
+          fputs("last words\n", stderr)
+          death.happen()
+          return 1
+        }
+        let after = (0..<20).map {
+          pool.submit($0) {
+            usleep(500); return $0
+          }
+        }
+        let error = await #expect(throws: WorkerTerminatedError.self) { try await dying.value }
+        #expect(error.map { death.matches($0.reason) } == true, "\(String(describing: error))")
+        #expect(error?.standardErrorTail.contains("last words") == true)
+        #expect(error?.taskName.contains("Death") == true)
+        #expect(error?.processIdentifier ?? 0 > 0)
+        for (n, future) in (before + after).enumerated() { try await #expect(future.value == n % 20) }
+      }
+    }
+
+    @Test(arguments: [Bomb.Stage.decoding, .encoding], [Death.segmentationFault, .trap, .exit0])
+    func aDeathWhileCodingCostsItsTaskOnly(_ stage: Bomb.Stage, _ death: Death) async throws {
+      try await withPool { pool in
+        let others = (0..<10).map { pool.submit($0) { $0 } }
+        let error = await #expect(throws: WorkerTerminatedError.self) {
+          switch stage {
+          case .decoding: _ = try await pool.submit(Bomb(.decoding, death)) { _ in 1 }.value
+          case .encoding: _ = try await pool.submit(Bomb(.encoding, death)) { $0 }.value
+          }
+        }
+        #expect(error.map { death.matches($0.reason) } == true)
+        for (n, future) in others.enumerated() { try await #expect(future.value == n) }
+      }
+    }
+
+    @Test func retriesRunATaskAgainThatItsWorkerDiedOf() async throws {
+      try await withPool { pool in
+        let flag = Flag()
+        let second = pool.submit(flag, retries: 3) { flag -> String in
+          if flag.isRaised { return "alive" }
+          flag.raise()
+          abort()
+        }
+        try await #expect(second.value == "alive")
+        flag.lower()
+        let never = pool.submit(1, retries: 2) { (_: Int) -> Int in abort() }
+        let error = await #expect(throws: WorkerTerminatedError.self) { try await never.value }
+        #expect(error?.attempts == 3)
+        let counter = Flag()
+        let throwing = pool.submit(counter, retries: 2) { counter -> Int in
+          if counter.isRaised { return 1 }
+          counter.raise()
+          throw CancellationError()
+        }
+        await #expect(throws: CancellationError.self, "a task that throws is not run again") {
+          try await throwing.value
+        }
+        counter.lower()
+      }
+    }
+
+    @Test func timeLimitsStopTheWork() async throws {
+      try await withPool(workers: 1) { pool in
+        let started = ContinuousClock.now
+        let process = pool.submit { getpid() }
+        let endless = pool.submit(1, timeout: .milliseconds(50)) { (n: Int) -> Int in
+          while n > 0 {}; return n
+        }
+        // It waits longer than it may run: the queue's time is not counted.
+        let behind = pool.submit(2, timeout: .milliseconds(40)) { $0 }
+        await #expect(throws: TimeoutError.self) { try await endless.value }
+        try await #expect(behind.value == 2)
+        #expect(ContinuousClock.now - started < .seconds(5))
+        let first = try await process.value
+        #expect(await soon { !isAlive(first) })
+      }
+    }
+
+    @Test func timeLimitsHoldWhileAThreadWaits() async throws {
+      let outcome = ThreadPool.shared.submit { () -> [String] in
+        let pool = makePool(workers: 1)
+        defer { pool.shutdownAndWait() }
+        // Hot, so that the waiting thread itself hears that the task has started.
+        for n in 0..<200 { _ = try pool.submit(n) { $0 }.wait() }
+        return (0..<5).map { n in
+          do {
+            return "\(try pool.submit(n, timeout: .milliseconds(20)) { (_: Int) -> Int in while true {} }.wait())"
+          } catch {
+            return "\(type(of: error))"
+          }
+        }
+      }
+      try await #expect(outcome.value(within: .seconds(20)) == Array(repeating: "TimeoutError", count: 5))
+    }
+
+    @Test func aTaskThatClosesItsWorkersDescriptorsFailsAlone() async throws {
+      try await withPool(workers: 1) { pool in
+        let closing = pool.submit(1) { (n: Int) -> Int in
+          for descriptor in 3..<64 { close(Int32(descriptor)) }
+          usleep(200_000)
+          return n
+        }
+        await #expect(throws: WorkerTerminatedError.self) { try await closing.value }
+        try await #expect(pool.submit(2) { $0 }.value == 2)
+      }
+    }
+
+    @Test func queuedWorkIsCancelledWithoutATrace() async throws {
+      try await withPool(workers: 1) { pool in
+        let gate = Flag()
+        let blocking = pool.submit(gate) { $0.wait() }
+        let ran = Flag()
+        let queued = (0..<50).map { _ in pool.submit(ran) { $0.raise() } }
+        #expect(await soon { blocking.isRunning })
+        for future in queued { #expect(future.cancel()) }
+        gate.raise()
+        try await blocking.value
+        try await #expect(pool.submit(1) { $0 }.value == 1)
+        #expect(!ran.isRaised)
+        gate.lower()
+      }
+    }
+
+    @Test func runningWorkIsStopped() async throws {
+      try await withPool(workers: 2) { pool in
+        let running = Flag()
+        let endless = pool.submit(running) { running -> Int32 in
+          running.raise()
+          while true { usleep(1000) }
+        }
+        let neighbour = pool.submit(1) { (n: Int) -> Int in
+          usleep(100_000); return n
+        }
+        #expect(await soon { running.isRaised && endless.isRunning })
+        let processes = pool.workerProcessIdentifiers
+        #expect(endless.cancel())
+        #expect(endless.isCancelled)
+        try await #expect(neighbour.value == 1)
+        #expect(await soon { processes.contains { !isAlive($0) } })
+        try await #expect(pool.submit(5) { $0 }.value == 5)
+        running.lower()
+      }
+    }
+
+    @Test func asynchronousWorkSeesItsCancellation() async throws {
+      try await withPool(workers: 1) { pool in
+        let (running, ended) = (Flag(), Flag())
+        let task = Task {
+          try await pool.run(WaitForCancellation(running: running, ended: ended))
+        }
+        #expect(await soon { running.isRaised })
+        task.cancel()
+        await #expect(throws: CancellationError.self) { try await task.value }
+        #expect(await soon { ended.isRaised })
+        running.lower()
+        ended.lower()
+      }
+    }
+
+    @Test func failingInitializersBreakThePool() async throws {
+      let pool = makePool(initializer: FailingInitializer())
+      let error = await #expect(throws: BrokenExecutorError.self) { try await pool.submit(1) { $0 }.value }
+      #expect(error?.reason.contains("no licence") == true)
+      await #expect(throws: BrokenExecutorError.self) { try await pool.submit(1) { $0 }.value }
+      await pool.shutdown()
+      let dying = makePool(initializer: DyingInitializer())
+      let reason = await #expect(throws: BrokenExecutorError.self) { try await dying.submit(1) { $0 }.value }
+      #expect(reason?.reason.contains("code 9") == true)
+      await dying.shutdown()
+      let good = makePool(initializer: SettingInitializer())
+      try await #expect(good.submit { String(cString: getenv("INITIALIZED")) }.value == "yes")
+      await good.shutdown()
+    }
+
+    @Test func workersThatCannotStartBreakThePool() async throws {
+      var options = ProcessPool.Options()
+      options.workerExecutable = "/nonexistent"
+      let absent = makePool(options: options)
+      let missing = await #expect(throws: BrokenExecutorError.self) { try await absent.submit(Sum(numbers: [1])).value }
+      #expect(missing?.reason.contains("No such file") == true)
+      options.workerExecutable = "/bin/false"
+      let wrong = makePool(options: options)
+      let died = await #expect(throws: BrokenExecutorError.self) { try await wrong.submit(Sum(numbers: [1])).value }
+      #expect(died?.reason.contains("exited with code 1") == true)
+      let closure = await #expect(throws: TaskEncodingError.self) { try await wrong.submit(1) { $0 }.value }
+      #expect(closure?.subject == .closure)
+      await absent.shutdown()
+      await wrong.shutdown()
+    }
+
+    @Test(arguments: [EAGAIN, ENOMEM, EMFILE])
+    func spawningIsTriedAgain(_ number: Int32) async throws {
+      let failures = Counter()
+      let pool = makePool { failures.next() <= 3 ? number : 0 }
+      try await #expect(pool.submit(1) { $0 }.value == 1)
+      await pool.shutdown()
+      let never = makePool { number }
+      let error = await #expect(throws: BrokenExecutorError.self) { try await never.submit(1) { $0 }.value }
+      #expect(error?.reason.contains("cannot start a worker") == true)
+      await never.shutdown()
+    }
+
+    @Test(arguments: [1, 2, 5])
+    func killingWorkersAtRandomLosesOnlyWhatRan(_ workers: Int) async throws {
+      try await withPool(workers: workers) { pool in
+        let killer = Task {
+          while !Task.isCancelled {
+            try? await Task.sleep(for: .milliseconds(20))
+            if let victim = pool.workerProcessIdentifiers.randomElement() { kill(victim, SIGKILL) }
+          }
+        }
+        let futures = (0..<3000).map {
+          pool.submit($0, retries: 100) { (n: Int) -> Int in
+            usleep(50); return n + 1
+          }
+        }
+        for (n, future) in futures.enumerated() { try await #expect(future.value == n + 1) }
+        killer.cancel()
+      }
+    }
+
+    @Test func killingWorkersWhileLargePayloadsTravel() async throws {
+      try await withPool(workers: 2) { pool in
+        let payload = [UInt8](repeating: 7, count: 64 << 20)
+        let killer = Task {
+          for _ in 0..<12 {
+            try? await Task.sleep(for: .milliseconds(15))
+            if let victim = pool.workerProcessIdentifiers.randomElement() { kill(victim, SIGKILL) }
+          }
+        }
+        let futures = (0..<4).map { _ in pool.submit(payload, retries: 50) { $0 } }
+        for future in futures { try await #expect(future.value.count == 64 << 20) }
+        await killer.value
+      }
+    }
+
+    @Test func longStandardErrorDoesNotBlock() async throws {
+      try await withPool(workers: 1) { pool in
+        let error = await #expect(throws: WorkerTerminatedError.self) {
+          try await pool.submit(1) { (_: Int) -> Int in
+            for n in 0..<3000 { fputs("line \(n) of many\n", stderr) }
+            exit(4)
+          }.value
+        }
+        #expect(error?.standardErrorTail.hasSuffix("line 2999 of many") == true)
+        #expect(error?.standardErrorTail.utf8.count ?? 0 <= 4096)
+      }
+    }
+
+    @Test func workersDieWithTheirParent() async throws {
+      try await withPool(workers: 1) { pool in
+        let grandchild = try await pool.submit { () -> Int32 in
+          let inner = makePool(workers: 1)
+          inner.submit(1) { (n: Int) -> Int in
+            while n > 0 {}; return n
+          }
+          while inner.workerProcessIdentifiers.isEmpty { usleep(1000) }
+          usleep(50_000)
+          leaked = inner
+          return inner.workerProcessIdentifiers[0]
+        }.value
+        #expect(isAlive(grandchild))
+        kill(pool.workerProcessIdentifiers[0], SIGKILL)
+        #expect(await soon { !isAlive(grandchild) })
+      }
+    }
+  }
+}
+
+nonisolated(unsafe) private var leaked: ProcessPool?
+
+struct WaitForCancellation: AsyncProcessTask {
+  let running: Flag
+  let ended: Flag
+
+  func run() async throws -> Int {
+    running.raise()
+    while !Task.isCancelled { try? await Task.sleep(for: .milliseconds(1)) }
+    ended.raise()
+    throw CancellationError()
+  }
+}
+
+final class Counter: @unchecked Sendable {
+  private var count = 0
+  func next() -> Int {
+    count += 1
+    return count
+  }
+}

@@ -1,0 +1,166 @@
+import Testing
+
+@testable import ConcurrentFutures
+
+#if canImport(Glibc)
+@preconcurrency import Glibc
+#elseif canImport(Musl)
+@preconcurrency import Musl
+#elseif canImport(Darwin)
+@preconcurrency import Darwin
+#endif
+
+/// What a process has left over: descriptors, children.
+struct Leftovers: Codable, Sendable, Equatable {
+  var descriptors: Int
+  var hasChildren: Bool
+
+  static func count() -> Leftovers {
+    let open = (0..<1024).count { fcntl(Int32($0), F_GETFD) >= 0 }
+    var status: Int32 = 0
+    return Leftovers(descriptors: open, hasChildren: waitpid(-1, &status, WNOHANG) != -1)
+  }
+}
+
+/// Opens and closes pools in a process of its own, and counts.
+struct OpenAndClose: ProcessTask {
+  let pools: Int
+
+  func run() throws -> [Leftovers] {
+    func once(_ n: Int) {
+      let pool = makePool(workers: 1)
+      switch n % 4 {
+      case 0: _ = try? pool.submit(n) { $0 }.wait()
+      case 1: pool.submit(n) { $0 }
+      case 2: break
+      default: _ = try? pool.submit(n) { (_: Int) -> Int in abort() }.wait()
+      }
+      pool.shutdownAndWait()
+    }
+    for n in 0..<8 { once(n) }
+    let before = Leftovers.count()
+    for n in 0..<pools { once(n) }
+    return [before, Leftovers.count()]
+  }
+}
+
+extension ProcessPools {
+  @Suite struct Ending {
+    @Test func shutdownWaitsForEverything() async throws {
+      let pool = makePool()
+      let futures = (0..<200).map {
+        pool.submit($0) { (n: Int) -> Int in
+          usleep(200); return n
+        }
+      }
+      await pool.shutdown()
+      #expect(futures.allSatisfy { $0.isDone && !$0.isCancelled })
+      await #expect(throws: ExecutorShutDownError.self) { try await pool.submit(1) { $0 }.value }
+      await pool.shutdown(cancelPending: true)
+      await pool.killWorkers()
+      #expect(pool.workerProcessIdentifiers.isEmpty)
+    }
+
+    @Test func shutdownCanCancelWhatHasNotStarted() async throws {
+      let pool = makePool(workers: 1)
+      let gate = Flag()
+      let running = pool.submit(gate) { gate -> Int in
+        gate.wait()
+        return 1
+      }
+      let queued = (0..<20).map { pool.submit($0) { $0 } }
+      #expect(await soon { running.isRunning })
+      async let down: Void = pool.shutdown(cancelPending: true)
+      #expect(await soon { queued.allSatisfy(\.isCancelled) })
+      gate.raise()
+      await down
+      try await #expect(running.value == 1)
+      gate.lower()
+    }
+
+    @Test func aShutdownCanHaveADeadline() async throws {
+      let pool = makePool(workers: 1)
+      let endless = pool.submit(1) { (_: Int) -> Int in while true { usleep(1000) } }
+      let queued = pool.submit(2) { $0 }
+      await pool.shutdown(deadline: .milliseconds(50))
+      await #expect(throws: BrokenExecutorError.self) { try await endless.value }
+      await #expect(throws: BrokenExecutorError.self) { try await queued.value }
+      let quick = makePool(workers: 1)
+      let done = quick.submit(2) { $0 }
+      await quick.shutdown(deadline: .seconds(60))
+      try await #expect(done.value == 2)
+    }
+
+    @Test func unusedPoolsShutDown() async throws {
+      await makePool().shutdown()
+      await makePool().terminateWorkers()
+      await makePool().killWorkers()
+      try await #expect(withProcessPool(maxWorkers: 1) { _ in 3 } == 3)
+    }
+
+    @Test(arguments: [true, false])
+    func stoppedPoolsFailEverything(_ gently: Bool) async throws {
+      let pool = makePool()
+      let futures = (0..<6).map { pool.submit($0) { (_: Int) -> Int in while true { usleep(1000) } } }
+      #expect(await soon { futures.count(where: \.isRunning) == 2 })
+      let processes = pool.workerProcessIdentifiers
+      if gently { await pool.terminateWorkers() } else { await pool.killWorkers() }
+      for future in futures { await #expect(throws: BrokenExecutorError.self) { try await future.value } }
+      await #expect(throws: BrokenExecutorError.self) { try await pool.submit(1) { $0 }.value }
+      #expect(processes.allSatisfy { !isAlive($0) })
+    }
+
+    @Test func aDroppedPoolFinishesItsWork() async throws {
+      var pool: ProcessPool? = makePool()
+      let futures = (0..<50).map {
+        pool!.submit($0) { (n: Int) -> Int in
+          usleep(200); return n
+        }
+      }
+      _ = try await futures[0].value
+      let processes = pool!.workerProcessIdentifiers
+      pool = nil
+      for (n, future) in futures.enumerated() { try await #expect(future.value == n) }
+      #expect(await soon { processes.allSatisfy { !isAlive($0) } })
+    }
+
+    @Test func callbacksMayBlockAndShutDown() async throws {
+      let pool = makePool(workers: 1)
+      let done = Future<Int>()
+      pool.submit(1) { $0 }.addDoneCallback { _ in
+        // On the pool's own thread: a wait for the same pool, and its shutdown.
+        let inner = try? pool.submit(2) { $0 + 40 }.wait()
+        pool.shutdownAndWait()
+        done.complete(with: .success(inner ?? 0))
+      }
+      try await #expect(done.value(within: .seconds(10)) == 42)
+    }
+
+    @Test func poolsLeaveNothingBehind() async throws {
+      try await withPool(workers: 1) { pool in
+        let counts = try await pool.submit(OpenAndClose(pools: 40)).value
+        #expect(counts[0] == counts[1])
+        #expect(!counts[1].hasChildren)
+      }
+    }
+
+    @Test func exhaustedDescriptorsBreakThePoolAndNothingElse() async throws {
+      var options = ProcessPool.Options()
+      options.openFileLimit = 24
+      try await withPool(workers: 1, options: options) { pool in
+        let reason = try await pool.submit { () -> String in
+          var taken: [Int32] = []
+          while true {
+            let next = dup(0)
+            if next < 0 { break }
+            taken.append(next)
+          }
+          let inner = makePool(workers: 1)
+          defer { for descriptor in taken { close(descriptor) } }
+          do { return "\(try inner.submit(1) { $0 }.wait())" } catch { return "\(error)" }
+        }.value
+        #expect(reason.contains("cannot start a worker"), "\(reason)")
+      }
+    }
+  }
+}

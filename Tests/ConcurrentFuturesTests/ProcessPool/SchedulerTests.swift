@@ -1,0 +1,110 @@
+import Testing
+
+@testable import ConcurrentFutures
+
+@Suite struct ProcessSchedulerTests {
+  typealias Machine = Scheduler<String, String>
+
+  private func accepted(_ machine: inout Machine, _ work: String, retries: Int = 0) -> TaskID {
+    guard case .accepted(let id) = machine.submit(work, retries: retries) else {
+      Issue.record("not accepted")
+      return TaskID(bits: 0)
+    }
+    return id
+  }
+
+  private func ready(_ machine: inout Machine, _ names: String...) -> [Int] {
+    machine.spawning += names.count
+    return names.map { name in
+      let index = machine.workerSpawned(name)
+      machine.workerReady(index)
+      return index
+    }
+  }
+
+  @Test func spawnsAsManyWorkersAsThereIsWork() {
+    var machine = Machine(maxWorkers: 3, maxTasksPerWorker: nil)
+    #expect(machine.takeSpawns() == 0)
+    _ = accepted(&machine, "a")
+    #expect(machine.takeSpawns() == 1)
+    #expect(machine.takeSpawns() == 0)
+    for work in ["b", "c", "d", "e"] { _ = accepted(&machine, work) }
+    #expect(machine.takeSpawns() == 2)
+  }
+
+  @Test func idleWorkersComeFirstAndOthersGetNothingAheadUntilMeasured() {
+    var machine = Machine(maxWorkers: 2, maxTasksPerWorker: nil)
+    _ = ready(&machine, "1", "2")
+    for work in ["a", "b", "c"] { _ = accepted(&machine, work) }
+    #expect(machine.nextAssignment()?.handle == "1")
+    #expect(machine.nextAssignment()?.handle == "2")
+    #expect(machine.nextAssignment()?.work == nil)
+  }
+
+  @Test func aDeathCostsTheStartedTaskAndPutsTheOthersBackInFront() {
+    var machine = Machine(maxWorkers: 1, maxTasksPerWorker: nil)
+    let worker = ready(&machine, "1")[0]
+    let first = accepted(&machine, "a")
+    var assignment = machine.nextAssignment()!
+    _ = machine.started(first, slot: assignment.slot, worker: worker, now: 0)
+    _ = machine.ended(first, slot: assignment.slot, worker: worker, nanoseconds: 100)
+    let tasks = ["b", "c", "d", "e"].map { accepted(&machine, $0) }
+    assignment = machine.nextAssignment()!
+    while machine.nextAssignment() != nil {}
+    _ = machine.started(tasks[0], slot: assignment.slot, worker: worker, now: 0)
+    let death = machine.workerGone(worker) { $0 == assignment.slot }
+    #expect(death.lost == ["b"])
+    #expect(!death.isOneTooMany)
+    _ = ready(&machine, "2")
+    #expect(machine.queue.count == 3)
+    #expect(machine.nextAssignment()?.work == "c")
+  }
+
+  @Test func retriesAreCounted() {
+    var machine = Machine(maxWorkers: 1, maxTasksPerWorker: nil)
+    _ = accepted(&machine, "a", retries: 1)
+    for lost in [[], ["a"]] {
+      let worker = ready(&machine, "w")[0]
+      let assignment = machine.nextAssignment()!
+      _ = machine.started(assignment.task, slot: assignment.slot, worker: worker, now: 0)
+      #expect(machine.workerGone(worker) { _ in true }.lost == lost)
+    }
+    #expect(machine.isIdle)
+  }
+
+  @Test func earlyDeathsBreakThePoolInTheEnd() {
+    var machine = Machine(maxWorkers: 1, maxTasksPerWorker: nil)
+    for n in 1...Machine.mostEarlyDeaths {
+      machine.spawning += 1
+      let worker = machine.workerSpawned("w")
+      #expect(machine.workerGone(worker) { _ in false }.isOneTooMany == (n == Machine.mostEarlyDeaths))
+    }
+  }
+
+  @Test func cancelledTasksLeaveTheQueue() {
+    var machine = Machine(maxWorkers: 1, maxTasksPerWorker: nil)
+    let tasks = ["a", "b", "c"].map { accepted(&machine, $0) }
+    #expect(machine.cancel(tasks[1])?.slot == nil)
+    #expect(machine.cancel(tasks[1])?.slot == nil, "twice is harmless")
+    #expect(machine.queue.count == 2)
+    _ = ready(&machine, "1")
+    #expect(machine.nextAssignment()?.work == "a")
+    let claim = machine.cancel(tasks[0])
+    #expect(claim?.handle == "1")
+  }
+
+  @Test func usedUpWorkersRetire() {
+    var machine = Machine(maxWorkers: 1, maxTasksPerWorker: 2)
+    let worker = ready(&machine, "1")[0]
+    for work in ["a", "b"] { _ = accepted(&machine, work) }
+    for _ in 0..<2 {
+      let assignment = machine.nextAssignment()!
+      #expect(machine.takeRetired().isEmpty)
+      _ = machine.ended(assignment.task, slot: assignment.slot, worker: worker, nanoseconds: 1)
+    }
+    #expect(machine.takeRetired() == ["1"])
+    _ = accepted(&machine, "c")
+    #expect(machine.nextAssignment()?.work == nil)
+    #expect(machine.takeSpawns() == 1)
+  }
+}
