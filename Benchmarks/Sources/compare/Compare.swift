@@ -53,7 +53,11 @@ struct Run: ParsableCommand {
     let scale = quick ? 0.1 : 1
     let runner = Runner(rounds: rounds, scale: scale, timeLimit: timeLimit, contestants: people)
     let results = runner.run(chosen)
-    let notes = note + ["Figures are medians of \(rounds) rounds, with the lowest and the highest in brackets."]
+    let method =
+      rounds == 1
+      ? "Figures are from one round."
+      : "Figures are medians of \(rounds) rounds, with the lowest and the highest in brackets."
+    let notes = note + [method]
     if let json {
       try JSONReport(results, chosen, notes: notes, rounds: rounds, scale: scale).write(to: json)
     }

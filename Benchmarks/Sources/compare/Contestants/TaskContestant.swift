@@ -68,6 +68,21 @@ extension TaskContestant: MakesAsyncRoundTrips, HopsAsync {
   func makeHop(workers: Int) -> @Sendable (Int) async throws -> Int { makeAsyncRoundTrip() }
 }
 
+extension TaskContestant: IteratesAsCompleted {
+  func makeAsCompleted(_ count: Int) -> PendingFutures {
+    let (stream, values) = AsyncStream.makeStream(of: Int.self)
+    return PendingFutures(
+      complete: {
+        values.yield($0)
+        if $0 == count - 1 { values.finish() }
+      },
+      consume: { ready in
+        ready()
+        return try! blocking { await stream.reduce(0, +) }
+      })
+  }
+}
+
 extension TaskContestant: ForksAndJoins {
   func makeForkJoins(workers: Int) -> [(variant: String?, fib: (Int) throws -> Int)] {
     @Sendable func fib(_ n: Int) async -> Int {

@@ -30,7 +30,7 @@ struct MarkdownReport {
     let direction = workload.metrics[0].unit.lessIsBetter ? "less is better" : "more is better"
     var text = "| \(direction) |"
     for metric in workload.metrics { text += " \(metric.name) |" }
-    text += " against the first | wall time each | CPU time each |\n"
+    text += " behind the first | wall time each | CPU time each |\n"
     text += "|---|" + String(repeating: "---:|", count: workload.metrics.count + 3) + "\n"
     let first = rows.first.flatMap { summary($0, workload.metrics[0].name) }
     for row in rows {
@@ -40,7 +40,8 @@ struct MarkdownReport {
       }
       let own = summary(row, workload.metrics[0].name)
       if let own, let first {
-        text += " \(threeDigits(own.median / first.median)) ×"
+        let less = workload.metrics[0].unit.lessIsBetter
+        text += " \(threeDigits(less ? own.median / first.median : first.median / own.median)) ×"
         text +=
           " | \(Unit.nanoseconds.format(own.wallNanoseconds)) | \(Unit.nanoseconds.format(own.cpuNanoseconds)) |\n"
       } else {

@@ -46,7 +46,8 @@ struct WorkloadCharts {
       low: points[0] / margin, high: points[points.count - 1] * margin)
     let direction = metric.unit.lessIsBetter ? "lower is better" : "higher is better"
     return Chart(
-      title: workload.title, subtitle: "Median, lowest and highest of \(rounds) rounds; \(direction)", x: x,
+      title: workload.title,
+      subtitle: "\(rounds == 1 ? "One round" : "Median, lowest and highest of \(rounds) rounds"); \(direction)", x: x,
       y: logarithmic(yAxis, low / 1.15, high * 1.15, metric.unit), series: series)
   }
 
@@ -70,7 +71,8 @@ struct WorkloadCharts {
     }
     return Chart(
       title: workload.title,
-      subtitle: "All \(rounds) rounds; further left is better, and straight up to the top is steady",
+      subtitle:
+        "\(rounds == 1 ? "One round" : "All \(rounds) rounds"); further left is better, and straight up to the top is steady",
       x: logarithmic("time", low / 1.1, high * 1.1, .nanoseconds), y: y, series: series)
   }
 
@@ -83,7 +85,7 @@ struct WorkloadCharts {
 
   private func logarithmic(_ title: String, _ low: Double, _ high: Double, _ unit: Unit) -> Chart.Axis {
     let decades = log10(high / low)
-    let steps: [Double] = decades > 3.2 ? [1] : decades > 1.6 ? [1, 3] : [1, 2, 5]
+    let steps: [Double] = decades > 3.2 ? [1] : decades > 2.2 ? [1, 3] : [1, 2, 5]
     var ticks: [Chart.Tick] = []
     for exponent in Int(log10(low).rounded(.down))...Int(log10(high).rounded(.up)) {
       for step in steps {
