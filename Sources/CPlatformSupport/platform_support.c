@@ -16,6 +16,20 @@ uint64_t cf_now(void) {
   return (uint64_t)now.tv_sec * 1000000000ull + (uint64_t)now.tv_nsec;
 }
 
+// A closure that must not escape, in memory: Swift moves it to the heap for that, with an allocation for each fork of a
+// `join`. In Swift's calling convention a closure argument is two words, its function and its context, and calling it
+// passes the context in a register of its own; Clang's attributes say the same. `storeClosure` in Join.swift declares the
+// first function for Swift.
+__attribute__((swiftcall)) void cf_store_closure(void *function, void *context, cf_closure *closure) {
+  closure->function = function;
+  closure->context = context;
+}
+
+void cf_call_closure(cf_closure closure) {
+  typedef __attribute__((swiftcall)) void (*function)(__attribute__((swift_context)) void *);
+  ((function)closure.function)(closure.context);
+}
+
 void cf_set_thread_name(const char *name) {
 #if defined(__APPLE__)
   pthread_setname_np(name);

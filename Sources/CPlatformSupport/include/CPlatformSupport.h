@@ -66,14 +66,13 @@ static inline bool cf_compare_exchange(uint32_t *_Nonnull p, uint32_t expected, 
   return __atomic_compare_exchange_n(p, &expected, desired, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
 }
 
-// A closure that must not escape, as a pointer: Swift has no way to keep one in memory without moving it to the heap, which
-// is what `join` is there to avoid. As a block it lives on its caller's stack until `body` has returned.
-#if __BLOCKS__
-static inline void cf_with_block(void (^_Nonnull block)(void) __attribute__((noescape)),
-                                 void (^_Nonnull body)(void *_Nonnull block) __attribute__((noescape))) {
-  body((void *)block);
-}
-static inline void cf_call_block(void *_Nonnull block) { ((void (^)(void))block)(); }
-#endif
+/// A Swift closure without arguments and result, as the two words that it is made of.
+typedef struct cf_closure {
+  void *_Nullable function;
+  void *_Nullable context;
+} cf_closure;
+
+/// Calls the closure, which must still be alive.
+void cf_call_closure(cf_closure closure);
 
 #endif

@@ -10,24 +10,32 @@ import Synchronization
 //
 // A callback may end other futures, whose callbacks end others. Those deliveries nest on the stack, up to a small depth;
 // deeper ones are handed to the outermost delivery of the thread, which runs them when the stack has unwound. A chain of a
-// million `map`s therefore needs a constant amount of stack.
+// million `map`s therefore needs a constant amount of stack. Cancellation, which goes the same chain in the other direction,
+// nests by the same rule.
 
 private let maximumDepth: UInt32 = 16
 
-/// The deliveries that a thread has put off; lives in the frame of its outermost delivery.
+/// What a thread has put off; lives in the frame of its outermost delivery.
 private final class DeferredDeliveries {
-  var futures: [_FutureCore] = []
-  var next = 0
+  enum Item {
+    case delivery(_FutureCore)
+    case cancellation(FutureProducer)
+  }
 
-  func takeNext() -> _FutureCore? {
-    guard next < futures.count else { return nil }
-    let future = futures[next]
+  private var items: [Item] = []
+  private var next = 0
+
+  func append(_ item: Item) { items.append(item) }
+
+  func takeNext() -> Item? {
+    guard next < items.count else { return nil }
+    let item = items[next]
     next += 1
-    if next == futures.count {
-      futures.removeAll(keepingCapacity: true)
+    if next == items.count {
+      items.removeAll(keepingCapacity: true)
       next = 0
     }
-    return future
+    return item
   }
 }
 
@@ -62,16 +70,27 @@ extension _FutureCore {
   @usableFromInline @inline(never)
   final func deliver() {
     guard beginDelivery() else {
-      deferDelivery()
+      // Whoever merely waits may be waited for by a callback further up the stack.
+      wakeWaiters()
+      putOff(.delivery(self))
       return
     }
     deliverAll()
     leaveDelivery()
   }
 
+  /// Tells the producer that its future was cancelled: it may cancel what the future waited for, which may do the same.
+  final func passCancellation(to producer: FutureProducer) {
+    guard beginDelivery() else {
+      putOff(.cancellation(producer))
+      return
+    }
+    producer.futureWasCancelled()
+    leaveDelivery()
+  }
+
   private final func deliverAll() {
-    // What only wakes somebody goes first: no callback delays it.
-    while let waiter = popWaiter() { waiter.deliver(self) }
+    wakeListedWaiters()
     while true {
       var state = lock()
       switch state.nextDelivery() {
@@ -90,6 +109,16 @@ extension _FutureCore {
     }
   }
 
+  /// What only wakes somebody goes first: no callback delays it.
+  private final func wakeListedWaiters() {
+    while let waiter = popWaiter() { waiter.deliver(self) }
+  }
+
+  private final func wakeWaiters() {
+    if let (waiter, index) = takeSlotWaiter() { waiter.futureDone(self, index: index) }
+    wakeListedWaiters()
+  }
+
   private final func popWaiter() -> Registration? {
     let state = lock()
     let waiter = extras?.waiters.popFirst()
@@ -97,7 +126,7 @@ extension _FutureCore {
     return waiter
   }
 
-  private final func deferDelivery() {
+  private final func putOff(_ item: DeferredDeliveries.Item) {
     let thread = cf_thread()
     let deferred: DeferredDeliveries
     if let opaque = thread.pointee.deferred_deliveries {
@@ -106,14 +135,19 @@ extension _FutureCore {
       deferred = DeferredDeliveries()
       thread.pointee.deferred_deliveries = Unmanaged.passRetained(deferred).toOpaque()
     }
-    deferred.futures.append(self)
+    deferred.append(item)
   }
 
   private final func runDeferredDeliveries() {
     let thread = cf_thread()
     guard let opaque = thread.pointee.deferred_deliveries else { return }
     let deferred = Unmanaged<DeferredDeliveries>.fromOpaque(opaque).takeUnretainedValue()
-    while let future = deferred.takeNext() { future.deliverAll() }
+    while let item = deferred.takeNext() {
+      switch item {
+      case .delivery(let future): future.deliverAll()
+      case .cancellation(let producer): producer.futureWasCancelled()
+      }
+    }
     thread.pointee.deferred_deliveries = nil
     Unmanaged<DeferredDeliveries>.fromOpaque(opaque).release()
   }

@@ -98,8 +98,15 @@ extension Future {
 
 extension Future {
   /// Registers an observer of the library. If the future is done the observer is not called: the caller knows.
+  ///
+  /// Also while callbacks are still being delivered: what waits for a future must not wait for its callbacks, which may
+  /// themselves wait for what it waits for.
   @inlinable func addObserver(_ observer: FutureObserver, index: Int) -> ObserverAdded {
     var state = lock()
+    if state.isDone {
+      unlock(state)
+      return .alreadyDone
+    }
     switch state.register() {
     case .fillSlot:
       slot = .observer(index, observer)

@@ -31,6 +31,30 @@ private final class Upstream: FutureProducer, @unchecked Sendable {
   }
 }
 
+/// What a time limit does when it runs out.
+///
+/// It holds the derived future, for nobody else may: that one ends in time also if the source is gone. It lets go of it
+/// where it ends it, so that nothing of the user's is released on the timers' thread.
+private final class Expiry<Success: Sendable>: Sendable {
+  private struct Ends {
+    weak var source: Future<Success>?
+    var derived: Future<Success>?
+  }
+  private let ends: Mutex<Ends>
+  private let limit: Duration
+
+  init(source: Future<Success>, derived: Future<Success>, limit: Duration) {
+    ends = Mutex(Ends(source: source, derived: derived))
+    self.limit = limit
+  }
+
+  func expire() {
+    let (source, derived) = ends.withLock { ($0.source, $0.derived.take()) }
+    let error = TimeoutError(limit: limit, what: "the future")
+    if derived?.complete(with: .failure(error)) == true { source?.cancel() }
+  }
+}
+
 extension Future {
   /// A future of the value that `transform` makes of this one's.
   ///
@@ -82,13 +106,8 @@ extension Future {
     precondition(limit >= .zero, "limit must not be negative")
     let derived = derived { source, derived in derived.complete(copying: source) }
     if derived.isDone { return derived }
-    let timer = Timers.schedule(after: limit) { [weak self, weak derived] in
-      guard let derived else { return }
-      let source = self
-      DispatchQueue.global().async {
-        if derived.complete(with: .failure(TimeoutError(limit: limit, what: "the future"))) { source?.cancel() }
-      }
-    }
+    let expiry = Expiry(source: self, derived: derived, limit: limit)
+    let timer = Timers.schedule(after: limit) { DispatchQueue.global().async { expiry.expire() } }
     derived.addDoneCallback { _ in timer.cancel() }
     return derived
   }
@@ -122,6 +141,6 @@ extension Future {
 
   /// Ends with an error, or as cancelled where the source was cancelled.
   private func complete(failing error: any Error, cancelled: Bool) {
-    if cancelled { cancel() } else { complete(with: .failure(error)) }
+    if cancelled { endAsCancelled() } else { complete(with: .failure(error)) }
   }
 }

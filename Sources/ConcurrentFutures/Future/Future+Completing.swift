@@ -131,10 +131,23 @@ extension Future {
     case .drop, .dropAndDeliver:
       let contents = takeContents(in: before)
       unlock(state)
-      if case .producer(let producer) = contents { producer.futureWasCancelled() }
+      if case .producer(let producer) = contents { passCancellation(to: producer) }
       _ = consume contents
       if action == .dropAndDeliver { deliver() }
       return true
     }
+  }
+
+  /// Ends as cancelled, unless it is done: because what makes the value says so, not because somebody gave it up.
+  ///
+  /// The producer hears nothing of it: a race that ends because one of its futures was cancelled leaves the others alone.
+  @usableFromInline func endAsCancelled() {
+    var state = lock()
+    let before = state
+    let action = state.confirmCancellation()
+    let contents = action == .lost ? .nothing : takeContents(in: before)
+    unlock(state)
+    _ = consume contents
+    if action == .storeAndDeliver { deliver() }
   }
 }

@@ -70,6 +70,18 @@ public final class Future<Success: Sendable>: _FutureCore, @unchecked Sendable {
     call(taken)
   }
 
+  @usableFromInline override func takeSlotWaiter() -> (FutureObserver, Int)? {
+    var state = lock()
+    var waiter: (FutureObserver, Int)?
+    if state.isSlotFull, case .observer(let index, let observer) = slot, observer.onlyWakes {
+      waiter = (observer, index)
+      slot = .empty
+      state.emptySlot()
+    }
+    unlock(state)
+    return waiter
+  }
+
   @usableFromInline override func isObserved(by observer: FutureObserver) -> Bool {
     let state = lock()
     var found = false

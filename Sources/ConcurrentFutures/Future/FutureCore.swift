@@ -26,6 +26,8 @@ public class _FutureCore: _PoolItem, @unchecked Sendable {
 
   /// Takes the slot's registration out, gives the lock back with `state`, and calls the registration.
   @usableFromInline func unlockAndCallSlot(_ state: FutureWord) { preconditionFailure("abstract") }
+  /// Takes the slot's registration out if it only wakes somebody.
+  @usableFromInline func takeSlotWaiter() -> (FutureObserver, Int)? { preconditionFailure("abstract") }
   /// Registers an observer of the library; if the future is done, it is not called, for the caller knows.
   @usableFromInline func addObserverCore(_ observer: FutureObserver, index: Int) -> ObserverAdded {
     preconditionFailure("abstract")

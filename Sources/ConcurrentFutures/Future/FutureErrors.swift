@@ -5,6 +5,8 @@ public struct InvalidStateError: Error, Sendable, Hashable, CustomStringConverti
   /// What was asked of it.
   public let operation: String
 
+  private var isStart: Bool { operation == "setRunningOrNotifyCancel" }
+
   @usableFromInline init(state: FutureState, operation: String) {
     self.state = state
     self.operation = operation
@@ -12,8 +14,12 @@ public struct InvalidStateError: Error, Sendable, Hashable, CustomStringConverti
 
   /// What happened and what to call instead.
   public var description: String {
-    "\(operation) on a future that is \(state): the first result stays. "
-      + "Use complete(with:), which returns false in this case, where several threads may complete one future."
+    "\(operation) on a future that is \(state): "
+      + (isStart
+        ? "its work starts once. Whoever made the future starts it, before the work and at most once; "
+          + "a future of a pool is started by the pool."
+        : "the first result stays. "
+          + "Use complete(with:), which returns false in this case, where several threads may complete one future.")
   }
 }
 

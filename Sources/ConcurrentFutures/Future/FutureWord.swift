@@ -107,7 +107,7 @@ struct FutureWord: Equatable, Sendable {
     }
   }
 
-  /// Running work that was asked to stop says that it has stopped.
+  /// What makes the value was cancelled, or has stopped after it was asked to.
   mutating func confirmCancellation() -> FinishAction {
     if isDone { return .lost }
     return end(as: Self.cancelled) ? .storeAndDeliver : .store

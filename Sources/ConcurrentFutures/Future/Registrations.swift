@@ -119,7 +119,8 @@ struct RegistrationList {
 class FutureProducer: @unchecked Sendable {
   @usableFromInline init() {}
 
-  /// The future was cancelled. Called at most once, under no lock, in the cancelling thread, before the callbacks.
+  /// The future was cancelled. Called at most once, under no lock, in the cancelling thread, before the callbacks; inside
+  /// deeply nested callbacks it is put off as they are.
   /// The future drops its producer when it is done.
   @usableFromInline func futureWasCancelled() {}
 

@@ -8,14 +8,23 @@ extension Future {
 
   /// Runs the body in this thread, unless the future was cancelled or somebody else runs it.
   @inlinable func runBody() {
-    guard start() == .run else { return }
+    guard let body = startAndTakeBody() else { return }
     do {
       // The body, and what it captured, is gone before the callbacks run.
-      let value = try takeBody()()
+      let value = try (consume body)()
       finish(returning: value)
     } catch {
       finish(throwing: error)
     }
+  }
+
+  /// Starts and takes the body out in one step: whoever completes the future in between would write over the body.
+  @inlinable @inline(__always)
+  func startAndTakeBody() -> Body? {
+    var state = lock()
+    let body = state.start() == .run ? takeBody() : nil
+    unlock(state)
+    return body
   }
 
   @inlinable @inline(__always)
@@ -33,13 +42,7 @@ extension Future {
   /// Ends with an error, or as cancelled if that was asked for and is what the body says.
   @usableFromInline func finish(throwing error: any Error) {
     if error is CancellationError, acquired().isCancelRequested {
-      var state = lock()
-      let before = state
-      let action = state.confirmCancellation()
-      let contents = action == .lost ? .nothing : takeContents(in: before)
-      unlock(state)
-      _ = consume contents
-      if action == .storeAndDeliver { deliver() }
+      endAsCancelled()
     } else {
       complete(with: .failure(error))
     }

@@ -1,17 +1,23 @@
 import CPlatformSupport
 
+/// Writes a closure that must not escape into memory, without moving it to the heap; see `cf_store_closure`.
+@_silgen_name("cf_store_closure")
+private func storeClosure(_ closure: () -> Void, _ memory: UnsafeMutablePointer<cf_closure>)
+
 /// The second half of a `join`, on the stack of the worker that forked it.
 @usableFromInline
 struct JoinFrame {
-  /// The block to call; see `cf_with_block`.
-  let block: UnsafeMutableRawPointer
+  /// What a thief calls: a closure that does not escape, which lives as long as the frame.
+  let body: cf_closure
   /// The work that forked, for ``CurrentWork``; it outlives the frame.
   let work: UnsafeMutableRawPointer?
   /// 0 until a thief has run the block.
   var isDone: UInt32 = 0
 
-  init(block: UnsafeMutableRawPointer, work: UnsafeMutableRawPointer?) {
-    self.block = block
+  init(_ body: () -> Void, work: UnsafeMutableRawPointer?) {
+    var closure = cf_closure()
+    storeClosure(body, &closure)
+    self.body = closure
     self.work = work
   }
 }
@@ -29,7 +35,7 @@ extension JoinFrame {
     let thread = cf_thread()
     let outer = thread.pointee.current_task
     thread.pointee.current_task = frame.pointee.work
-    cf_call_block(frame.pointee.block)
+    cf_call_closure(frame.pointee.body)
     thread.pointee.current_task = outer
     let word = frame.doneWord
     if cf_exchange(word, 1) == 2 { cf_wake(word, false) }
@@ -40,18 +46,16 @@ extension PoolCore {
   /// Runs `a` here while `b` may be taken by another worker. `b` waits in the worker's deque, in this very stack frame: if
   /// nobody has taken it when `a` is done, it is popped and called, and nothing was allocated.
   func join(_ worker: Worker, _ a: () -> Void, _ b: () -> Void) {
-    cf_with_block(b) { block in
-      var frame = JoinFrame(block: block, work: cf_thread().pointee.current_task)
-      withUnsafeMutablePointer(to: &frame) { frame in
-        let entry = QueueEntry(frame: frame)
-        worker.deque.push(entry)
-        pushed()
-        a()
-        if worker.deque.pop(entry) {
-          b()
-        } else {
-          worker.finish(frame, entry)
-        }
+    var frame = JoinFrame(b, work: cf_thread().pointee.current_task)
+    withUnsafeMutablePointer(to: &frame) { frame in
+      let entry = QueueEntry(frame: frame)
+      worker.deque.push(entry)
+      pushed()
+      a()
+      if worker.deque.pop(entry) {
+        b()
+      } else {
+        worker.finish(frame, entry)
       }
     }
   }
@@ -72,7 +76,7 @@ extension Worker {
     for entry in above.reversed() { deque.push(entry) }
     if !above.isEmpty { core.pushed() }
     if found {
-      cf_call_block(frame.pointee.block)
+      cf_call_closure(frame.pointee.body)
       return
     }
     waitForThief(frame.doneWord)

@@ -2,18 +2,18 @@
 
 extension PoolCore {
   /// Queues an item; where the queue's limit says so, blocks until there is room.
-  func submitOrBlock(_ item: _PoolItem, priority: TaskPriority) {
-    if limit.isBounded, limit.whenFull == .block, Worker.current?.core !== self {
+  func submitOrBlock(_ item: _PoolItem, _ lane: Lane) {
+    if limit.isBounded, limit.whenFull == .block, Worker.current(of: self) == nil {
       if let signal = reservePlace() { _ = signal.waitUntilDone(deadline: nil) }
-      submit(item, priority: priority, .reserved)
+      submit(item, lane, .reserved)
     } else {
-      submit(item, priority: priority)
+      submit(item, lane)
     }
   }
 
   /// Suspends while a bounded queue is full. The caller then has a place, or is a worker who needs none.
   func waitForPlace() async throws -> Admission {
-    if !limit.isBounded || Worker.current?.core === self { return .always }
+    if !limit.isBounded || Worker.current(of: self) != nil { return .always }
     if let signal = reservePlace() {
       do { try await signal.value } catch {
         leaveLine(signal)
@@ -38,10 +38,14 @@ extension PoolCore {
 
   /// `a` and `b` at once, if this is one of the pool's threads; else with `b` as ordinary work.
   func join(_ a: () -> Void, _ b: () -> Void) {
-    if let worker = Worker.current, worker.core === self {
-      join(worker, a, b)
-      return
+    if let worker = Worker.current(of: self) {
+      worker._withUnsafeGuaranteedRef { join($0, a, b) }
+    } else {
+      joinFromOutside(a, b)
     }
+  }
+
+  private func joinFromOutside(_ a: () -> Void, _ b: () -> Void) {
     withoutActuallyEscaping(b) { b in
       nonisolated(unsafe) let b = b
       let future = Future<Void> { b() }

@@ -129,12 +129,15 @@ final class PoolCore: TaskExecutor, @unchecked Sendable {
 
   /// Queues an item, or tells it why not. Never blocks.
   func submit(_ item: _PoolItem, priority: TaskPriority, _ admission: Admission = .ifRoom) {
+    submit(item, Lane(priority), admission)
+  }
+
+  func submit(_ item: _PoolItem, _ lane: Lane, _ admission: Admission = .ifRoom) {
     item.home = id
-    let lane = Lane(priority)
-    let worker = Worker.current.flatMap { $0.core === self ? $0 : nil }
+    let worker = Worker.current(of: self)
     if lane == .medium, let worker {
       if admission == .reserved { returnPlace() }
-      pushLocally(item, worker)
+      worker._withUnsafeGuaranteedRef { pushLocally(item, $0) }
       return
     }
     let entry = QueueEntry(owning: item)
@@ -228,6 +231,9 @@ final class PoolCore: TaskExecutor, @unchecked Sendable {
     if !waited { returnPlace() }
   }
 
+  /// Who waits for a place, and how many places are kept.
+  var placeCounts: (waiting: Int, kept: Int) { withState { _ in (spaceWaiters.count, reservedPlaces) } }
+
   func takeAllSpaceWaiters() -> [Future<Void>] {
     defer { spaceWaiters = [] }
     return spaceWaiters
@@ -280,7 +286,7 @@ final class PoolCore: TaskExecutor, @unchecked Sendable {
     var freed = Freed()
     var wake = PoolState.Wake.nobody
     let entry = withState { state -> QueueEntry? in
-      guard let entry = state.queue.popFirst() else { return nil }
+      guard let entry = state.queue.popFirst(mediumIsLate: worker.holdsBatch) else { return nil }
       if limit > 1 {
         var more = min(limit - 1, state.queue.count / 2)
         if more > 0 {

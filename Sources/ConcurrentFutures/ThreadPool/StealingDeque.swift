@@ -50,6 +50,10 @@ final class StealingDeque: @unchecked Sendable {
   /// Any thread: how many there are, more or less.
   var count: Int { max(0, bottom.load(ordering: .relaxed) &- top.load(ordering: .relaxed)) }
   var isEmpty: Bool { count == 0 }
+  /// Owner: where the next entry goes. Positions only grow.
+  var nextPosition: Int { bottom.load(ordering: .relaxed) }
+  /// Owner: whether entries from before this position may still be there.
+  func holds(before position: Int) -> Bool { top.load(ordering: .relaxed) < position && !isEmpty }
 
   /// Owner: puts an entry at the bottom.
   func push(_ entry: QueueEntry) {

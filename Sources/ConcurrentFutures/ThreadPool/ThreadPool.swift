@@ -87,8 +87,18 @@ public final class ThreadPool: Sendable {
     return future
   }
 
+  /// Runs a body of medium priority on a worker; see ``submit(priority:_:)``.
+  @inlinable @discardableResult
+  public func submit<S: Sendable>(_ body: @escaping @Sendable () throws -> S) -> Future<S> {
+    let future = Future<S>(body: body)
+    enqueue(future)
+    return future
+  }
+
+  @usableFromInline func enqueue(_ item: _PoolItem) { core.submitOrBlock(item, .medium) }
+
   @usableFromInline func enqueue(_ item: _PoolItem, _ priority: TaskPriority) {
-    core.submitOrBlock(item, priority: priority)
+    core.submitOrBlock(item, Lane(priority))
   }
 
   /// Runs an asynchronous body as a Task whose code runs on the pool's threads.

@@ -65,11 +65,12 @@ enum Lane: Int, CaseIterable {
   case background
 
   init(_ priority: TaskPriority) {
+    // The bounds are the values of TaskPriority.low, .medium and .high, whose getters cost more than the rest of this.
     switch priority.rawValue {
     case 0: self = .medium  // unspecified
-    case ..<TaskPriority.low.rawValue: self = .background
-    case ..<TaskPriority.medium.rawValue: self = .low
-    case ..<TaskPriority.high.rawValue: self = .medium
+    case ..<17: self = .background
+    case ..<21: self = .low
+    case ..<25: self = .medium
     default: self = .high
     }
   }
@@ -109,14 +110,16 @@ struct WorkQueue: ~Copyable {
     }
   }
 
-  mutating func popFirst() -> QueueEntry? {
+  /// - Parameter mediumIsLate: the caller has earlier entries of medium priority.
+  mutating func popFirst(mediumIsLate: Bool = false) -> QueueEntry? {
     if count == 0 { return nil }
     let onlyMedium = count == medium.count
     count &-= 1
     if onlyMedium { return medium.popFirst() }
     takes &+= 1
     if takes & 15 == 0 {
-      return background.popFirst() ?? low.popFirst() ?? medium.popFirst() ?? high.popFirst()
+      if let entry = background.popFirst() ?? low.popFirst() { return entry }
+      return mediumIsLate ? high.popFirst() ?? medium.popFirst() : medium.popFirst() ?? high.popFirst()
     }
     return high.popFirst() ?? medium.popFirst() ?? low.popFirst() ?? background.popFirst()
   }

@@ -27,6 +27,8 @@ final class Worker: BlockingHost, @unchecked Sendable {
   // Used by the worker's own thread only.
   private var ticks: UInt = 0
   private var batchLimit = 1
+  /// Where in the deque the last batch from the pool's queue ends.
+  private var batchEnd = 0
   private var sinceRefill = 0
   private var lastRefill: UInt64 = 0
   private var random: UInt32
@@ -88,13 +90,24 @@ final class Worker: BlockingHost, @unchecked Sendable {
     ticks &+= 1
     let hints = core.hints
     // Now and then the pool's queue goes first: work that makes new work for its own worker must not starve the others'.
-    if hints.isUrgent || ticks % 61 == 0, hints.queued > 0, let entry = core.take(for: self, limit: 1) { return entry }
+    // Not before what was taken out of that queue earlier.
+    if hints.isUrgent || (ticks % 61 == 0 && !holdsBatch), hints.queued > 0,
+      let entry = core.take(for: self, limit: 1)
+    {
+      return entry
+    }
     // In the order of submission: the oldest of our own, not the newest.
     if let entry = deque.steal() { return entry }
-    if hints.queued > 0, !hints.isOverstaffed, let entry = core.take(for: self, limit: nextBatch()) { return entry }
+    if hints.queued > 0, !hints.isOverstaffed, let entry = core.take(for: self, limit: nextBatch()) {
+      batchEnd = deque.nextPosition
+      return entry
+    }
     core.withState { $0.search() }
     return search()
   }
+
+  /// Whether the deque holds entries that came from the pool's queue.
+  var holdsBatch: Bool { deque.holds(before: batchEnd) }
 
   /// How many entries to take from the queue at once.
   ///
@@ -330,6 +343,14 @@ final class Worker: BlockingHost, @unchecked Sendable {
   }
 
   override func didUnblock() { core.withState { $0.unblock() } }
+
+  /// The worker that runs on this thread, if it is one of this pool; not retained, for it runs the caller.
+  @inline(__always)
+  static func current(of core: PoolCore) -> Unmanaged<Worker>? {
+    guard let opaque = cf_thread().pointee.worker else { return nil }
+    let worker = Unmanaged<Worker>.fromOpaque(opaque)
+    return worker._withUnsafeGuaranteedRef { $0.core === core } ? worker : nil
+  }
 
   /// The worker that runs on this thread, if it is one of ours.
   static var current: Worker? {

@@ -1,0 +1,19 @@
+@testable import ConcurrentFutures
+
+extension Future {
+  /// The value, if the future is finished and did not fail.
+  var valueIfDone: Success? {
+    if case .success(let value)? = resultIfDone { value } else { nil }
+  }
+
+  /// The error, if the future has failed or was cancelled.
+  var errorIfDone: (any Error)? {
+    if case .failure(let error)? = resultIfDone { error } else { nil }
+  }
+
+  /// Whether somebody has registered with it.
+  var hasRegistrations: Bool {
+    let state = acquired()
+    return state.isSlotFull || state.isListed
+  }
+}
