@@ -17,10 +17,15 @@
 /// How a copy ends that finds that it must not or cannot become a worker.
 #define CP_EXIT_REFUSED 79
 
-#if defined(__linux__) || (defined(__APPLE__) && defined(__MACH__) && !defined(CP_NO_SPAWN))
+// Of Apple's systems only macOS lets a program start another.
+#if defined(__APPLE__)
+#include <TargetConditionals.h>
+#define CP_HAS_PROCESSES TARGET_OS_OSX
+#elif defined(__linux__)
 #define CP_HAS_PROCESSES 1
 #else
 #define CP_HAS_PROCESSES 0
+#warning "Missing for this platform: worker processes. ProcessPool is not available."
 #endif
 
 // MARK: identity

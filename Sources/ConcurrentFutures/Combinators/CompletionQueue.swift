@@ -45,7 +45,7 @@ final class CompletionQueue: FutureObserver, @unchecked Sendable {
   let total: Int
 
   init(_ futures: [_FutureCore]) {
-    incoming = AdaptivelyLocked(Incoming(waiting: futures, expected: futures.count))
+    incoming = AdaptivelyLocked(Incoming(waiting: futures.map(Optional.some), expected: futures.count))
     total = futures.count
   }
 
@@ -143,7 +143,7 @@ final class CompletionQueue: FutureObserver, @unchecked Sendable {
   func abandon() {
     let (futures, nodes) = incoming.withLock { incoming in
       defer {
-        incoming.waiting = incoming.waiting.map { _ in nil }
+        incoming.waiting = Array(repeating: nil, count: incoming.waiting.count)
         incoming.nodes = [:]
       }
       return (incoming.waiting, incoming.nodes)

@@ -27,7 +27,9 @@ private func race<S: Sendable>(
   if contestants.isEmpty { return .failed(NoFuturesError()) }
   let producer = RaceProducer()
   let outer = Future<S>(producer: producer)
-  let race = Race(contestants, isWinner: isWinner) { outer.complete(copying: unsafeDowncast($0, to: Future<S>.self)) }
+  let race = Race(erased(contestants), isWinner: isWinner) {
+    outer.complete(copying: unsafeDowncast($0, to: Future<S>.self))
+  }
   producer.watch(race)
   race.start()
   return outer

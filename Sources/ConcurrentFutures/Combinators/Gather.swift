@@ -26,7 +26,7 @@ public func gather<each S: Sendable>(_ futures: repeat Future<each S>) -> Future
   let producer = CountdownProducer()
   let outer = Future<[S]>(producer: producer)
   let children = Array(futures)
-  let countdown = Countdown(children) {
+  let countdown = Countdown(erased(children)) {
     outer.complete(with: .success(children.map { $0.storedValue }))
   } fail: {
     outer.complete(with: .failure($0))
@@ -43,7 +43,7 @@ public func gatherResults<S: Sendable>(_ futures: some Sequence<Future<S>>) -> F
   let producer = CountdownProducer()
   let outer = Future<[Result<S, any Error>]>(producer: producer)
   let children = Array(futures)
-  let countdown = Countdown(children) {
+  let countdown = Countdown(erased(children)) {
     outer.complete(with: .success(children.map { $0.resultIfDone! }))
   }
   producer.watch(countdown)

@@ -59,7 +59,7 @@ private final class WaitCondition<S: Sendable>: FutureObserver, @unchecked Senda
     self.futures = Set(futures)
     self.returnWhen = returnWhen
     remaining = Atomic(self.futures.count)
-    watched = Watched(Array(self.futures))
+    watched = Watched(erased(self.futures))
   }
 
   func start() {

@@ -1,5 +1,14 @@
 import Synchronization
 
+/// The futures without their type. One by one: converting the array would cast each element dynamically.
+@inlinable
+func erased<S>(_ futures: some Sequence<Future<S>>) -> [_FutureCore] {
+  var erased: [_FutureCore] = []
+  erased.reserveCapacity(futures.underestimatedCount)
+  for future in futures { erased.append(future) }
+  return erased
+}
+
 /// The futures that one observer has registered with, until it takes its registrations back.
 ///
 /// It holds the futures, whose registrations hold the observer: whoever stops waiting breaks the cycle with
@@ -13,7 +22,7 @@ final class Watched: Sendable {
   }
   private let state: Mutex<State>
 
-  init(_ futures: [_FutureCore]) { state = Mutex(State(futures: futures)) }
+  init(_ futures: [_FutureCore]) { state = Mutex(State(futures: futures.map(Optional.some))) }
 
   /// Registers with every future in turn; those that are done are reported at once.
   func register(_ observer: FutureObserver) {

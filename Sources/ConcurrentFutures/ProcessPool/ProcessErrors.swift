@@ -16,9 +16,15 @@ public struct WorkerTerminatedError: Error, Sendable, Hashable, CustomStringConv
       switch self {
       case .exited(let code): return "exited with code \(code)"
       case .signalled(let number):
-        let name = cp_signal_name(number).map { String(cString: $0) } ?? "an unknown signal"
-        return "was ended by \(name) (signal \(number))"
+        return "was ended by \(Self.name(ofSignal: number)) (signal \(number))"
       }
+    }
+
+    private static func name(ofSignal number: Int32) -> String {
+      #if os(Linux) || os(macOS)
+      if let name = cp_signal_name(number) { return String(cString: name) }
+      #endif
+      return "an unknown signal"
     }
   }
 

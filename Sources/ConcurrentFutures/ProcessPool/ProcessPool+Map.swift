@@ -1,3 +1,4 @@
+#if os(Linux) || os(macOS)
 import CPlatformSupport
 import Synchronization
 
@@ -187,3 +188,4 @@ private final class ChunkedMap<A: Codable & Sendable, R: Codable & Sendable>: Fu
     state.chunkSize = max(1, min(Int(Double(count) * factor), 1 << 20))
   }
 }
+#endif

@@ -1,3 +1,4 @@
+#if os(Linux) || os(macOS)
 extension ProcessPool {
   /// Runs a task in a worker.
   ///
@@ -186,3 +187,4 @@ public nonisolated(nonsending) func withProcessPool<R>(
     throw error
   }
 }
+#endif

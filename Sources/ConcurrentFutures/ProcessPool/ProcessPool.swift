@@ -1,3 +1,4 @@
+#if os(Linux) || os(macOS)
 /// Runs work in other processes of the same program: a crash, a hang or a leak there costs one task, and running work can be
 /// stopped.
 ///
@@ -97,6 +98,19 @@ public final class ProcessPool: Sendable {
     await core.whenClosed()
   }
 
+  /// As ``shutdown(cancelPending:)``, with a limit: what has not ended by then is stopped as by ``terminateWorkers()``.
+  ///
+  /// - Parameter deadline: counted from the call. What is stopped fails with ``BrokenExecutorError``.
+  public func shutdown(cancelPending: Bool = false, deadline: Duration) async {
+    core.shutDown(cancelPending: cancelPending)
+    let reason = "its shutdown did not end within \(deadline)"
+    let timer = Timers.schedule(after: deadline) { [core] in
+      core.stop(BrokenExecutorError(name: core.name, reason: reason), signal: .terminate)
+    }
+    await core.whenClosed()
+    timer.cancel()
+  }
+
   /// As ``shutdown(cancelPending:)``, blocking the thread.
   @available(*, noasync, message: "it blocks its thread; in asynchronous code await shutdown()", renamed: "shutdown")
   public func shutdownAndWait(cancelPending: Bool = false) {
@@ -129,3 +143,4 @@ extension ProcessPoolCore {
     }
   }
 }
+#endif

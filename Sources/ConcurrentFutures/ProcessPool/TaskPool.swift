@@ -16,6 +16,7 @@ public protocol TaskPool: Sendable {
 
 extension ThreadPool: TaskPool {}
 
+#if os(Linux) || os(macOS)
 extension ProcessPool: TaskPool {
   /// Runs a task in a worker, without a limit of time and without retries.
   @discardableResult public func submit<T: ProcessTask>(_ task: T) -> Future<T.Output> {
@@ -27,3 +28,4 @@ extension ProcessPool: TaskPool {
     submit(task, timeout: nil, retries: 0)
   }
 }
+#endif

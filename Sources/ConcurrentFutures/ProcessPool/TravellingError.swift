@@ -1,3 +1,4 @@
+#if os(Linux) || os(macOS)
 /// An error on its way between processes.
 struct TravellingError: Codable, Sendable {
   let error: any Error
@@ -112,3 +113,4 @@ enum ElementOutcome<R: Codable>: Codable {
 }
 
 extension ElementOutcome: Sendable where R: Sendable {}
+#endif

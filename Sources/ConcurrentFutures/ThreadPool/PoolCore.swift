@@ -53,7 +53,8 @@ final class PoolCore: TaskExecutor, @unchecked Sendable {
 
   init(
     name: String, maximum: Int, limit: QueueLimit, keepAlive: Duration, initializer: (@Sendable () throws -> Void)?,
-    startsThreads: @escaping @Sendable (String, @escaping @Sendable () -> Void) -> Void = PoolCore.startOnDispatch
+    startsThreads: @escaping @Sendable (String, @escaping @Sendable () -> Void) -> Void = PoolCore.startOnDispatch,
+    spareLimit: Int = 64
   ) {
     self.name = name
     self.maximum = maximum
@@ -61,7 +62,7 @@ final class PoolCore: TaskExecutor, @unchecked Sendable {
     self.keepAlive = keepAlive
     self.initializer = initializer
     self.startsThreads = startsThreads
-    state = PoolState(maximum: maximum, spareLimit: 64)
+    state = PoolState(maximum: maximum, spareLimit: spareLimit)
   }
 
   deinit {

@@ -246,6 +246,28 @@ extension ProcessPools {
       }
     }
 
+    @Test func workersThatGrowTooLargeAreReplaced() async throws {
+      var options = ProcessPool.Options()
+      options.maxResidentSize = 150 << 20
+      try await withPool(workers: 1, options: options) { pool in
+        let first = try await pool.submit { () -> Int32 in
+          let memory = UnsafeMutableRawPointer.allocate(byteCount: 200 << 20, alignment: 16)
+          memset(memory, 1, 200 << 20)
+          return getpid()
+        }.value
+        #expect(await eventually { !isAlive(first) })
+        try await #expect(pool.submit { getpid() }.value != first)
+      }
+    }
+
+    @Test func memoryLimitsMakeAllocationsFail() async throws {
+      var options = ProcessPool.Options()
+      options.memoryLimit = 1 << 30
+      try await withPool(workers: 1, options: options) { pool in
+        try await #expect(pool.submit { malloc(2 << 30) == nil }.value)
+      }
+    }
+
     @Test func workersAreReplacedAfterSoManyTasks() async throws {
       try await withPool(workers: 2, maxTasksPerWorker: 3) { pool in
         let processes = try await gather((0..<30).map { pool.submit($0) { _ in getpid() } }).value

@@ -78,6 +78,19 @@ extension ProcessPools {
       gate.lower()
     }
 
+    @Test func aShutdownCanHaveADeadline() async throws {
+      let pool = makePool(workers: 1)
+      let endless = pool.submit(1) { (_: Int) -> Int in while true { usleep(1000) } }
+      let queued = pool.submit(2) { $0 }
+      await pool.shutdown(deadline: .milliseconds(50))
+      await #expect(throws: BrokenExecutorError.self) { try await endless.value }
+      await #expect(throws: BrokenExecutorError.self) { try await queued.value }
+      let quick = makePool(workers: 1)
+      let done = quick.submit(2) { $0 }
+      await quick.shutdown(deadline: .seconds(60))
+      try await #expect(done.value == 2)
+    }
+
     @Test func unusedPoolsShutDown() async throws {
       await makePool().shutdown()
       await makePool().terminateWorkers()

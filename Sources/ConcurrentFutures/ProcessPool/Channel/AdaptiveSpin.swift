@@ -1,3 +1,4 @@
+#if os(Linux) || os(macOS)
 import CPlatformSupport
 
 /// Whether to look again for a while before sleeping.
@@ -48,3 +49,4 @@ struct AdaptiveSpin {
     return false
   }
 }
+#endif

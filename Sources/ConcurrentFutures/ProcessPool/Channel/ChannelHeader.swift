@@ -1,3 +1,4 @@
+#if os(Linux) || os(macOS)
 /// What stands before each payload. The identity of the task is here, outside the payload, so that a payload that cannot be
 /// decoded is the failure of a task that is known. Both sides run on one machine, so numbers are in its byte order.
 struct ChannelHeader {
@@ -99,3 +100,4 @@ struct ChannelHeader {
     prefix = Int(source.load(fromByteOffset: 28, as: UInt32.self))
   }
 }
+#endif

@@ -1,3 +1,4 @@
+#if os(Linux) || os(macOS)
 import CProcessSupport
 
 /// The memory that a parent and one worker share: a control block and a ring of bytes for each direction.
@@ -12,10 +13,10 @@ import CProcessSupport
 /// | 256 | the same of the ring to the parent |
 /// | 512 | the parent's request that the worker stop |
 /// | 1024 | claim words: one for each task in flight (see ``ClaimTable``) |
-/// | 16384 | the ring to the worker |
-/// | 16384 + ring size | the ring to the parent |
+/// | 32768 | the ring to the worker |
+/// | 32768 + ring size | the ring to the parent |
 struct ChannelMemory: @unchecked Sendable {
-  static let controlSize = 16384
+  static let controlSize = 32768
   static let ringSize = 512 * 1024
   static let totalSize = controlSize + 2 * ringSize
 
@@ -94,7 +95,7 @@ struct RingControl: @unchecked Sendable {
 /// known to have started even when its worker dies in the next instruction; and a worker that is being stopped runs nothing
 /// after the task that it is stopped for.
 struct ClaimTable: @unchecked Sendable {
-  static let count = 256
+  static let count = 4096
   private static let offered: UInt32 = 1
   private static let started: UInt32 = 2
   private static let finished: UInt32 = 3
@@ -119,3 +120,4 @@ struct ClaimTable: @unchecked Sendable {
   /// False: the worker is being stopped.
   func finish(_ slot: Int) -> Bool { cp_exchange_if32(words + slot, Self.started, Self.finished) }
 }
+#endif

@@ -1,3 +1,4 @@
+#if os(Linux) || os(macOS)
 import CProcessSupport
 
 /// What the single bytes on a worker's socket say. Everything else goes through the rings.
@@ -11,6 +12,10 @@ enum ChannelByte: UInt8 {
 /// Descriptors that have arrived ahead of the frames that they belong to, in order.
 struct DescriptorInbox {
   private var descriptors: [Int32] = []
+  /// More are closed as they come: a worker could otherwise use up its parent's descriptors.
+  private let most: Int
+
+  init(most: Int = .max) { self.most = most }
 
   var count: Int { descriptors.count }
 
@@ -22,7 +27,9 @@ struct DescriptorInbox {
         while true {
           var count: Int32 = 16
           let received = cp_receive(socket, bytes.baseAddress!, bytes.count, numbers.baseAddress!, &count, wait)
-          for index in 0..<Int(count) { descriptors.append(numbers[index]) }
+          for index in 0..<Int(count) {
+            if descriptors.count < most { descriptors.append(numbers[index]) } else { cp_close(numbers[index]) }
+          }
           if received < 0 { return cp_would_block() }
           if received == 0 { return false }
           wait = false
@@ -54,3 +61,4 @@ struct DescriptorInbox {
     descriptors = []
   }
 }
+#endif

@@ -1,3 +1,4 @@
+#if os(Linux) || os(macOS)
 import CProcessSupport
 
 /// A frame on its way into a ring: header, prefix, message, segments, each written from where it lies.
@@ -143,3 +144,4 @@ struct IncomingPayload {
     }
   }
 }
+#endif

@@ -1,3 +1,4 @@
+#if os(Linux) || os(macOS)
 import CProcessSupport
 
 #if canImport(Glibc)
@@ -175,3 +176,4 @@ final class GrowingBuffer: @unchecked Sendable {
 
   deinit { free(base) }
 }
+#endif

@@ -1,3 +1,4 @@
+#if os(Linux) || os(macOS)
 import CPlatformSupport
 import CProcessSupport
 import Synchronization
@@ -102,3 +103,4 @@ final class PoolDriver: Sendable {
 
   deinit { close() }
 }
+#endif

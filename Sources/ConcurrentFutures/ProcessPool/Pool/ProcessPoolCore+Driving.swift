@@ -1,3 +1,4 @@
+#if os(Linux) || os(macOS)
 import CPlatformSupport
 import CProcessSupport
 import Synchronization
@@ -12,24 +13,24 @@ import Darwin
 
 /// What only the driver touches. Whoever has the current generation is the driver.
 final class DriverState {
-  var workers: [WorkerHandle] = []
+  @exclusivity(unchecked) var workers: [WorkerHandle] = []
   /// Futures to complete, and other code of the user to call: one at a time, with everything else in order, since it may
   /// block and hand the driving over to another thread.
-  var deliveries: [Delivery] = []
-  var nextDelivery = 0
-  var spin = AdaptiveSpin()
+  @exclusivity(unchecked) var deliveries: [Delivery] = []
+  @exclusivity(unchecked) var nextDelivery = 0
+  @exclusivity(unchecked) var spin = AdaptiveSpin()
   /// What is being taken in, and of it what ended.
-  var received: [ReceivedFrame] = []
-  var ended: [(ProcessWork, Int)] = []
+  @exclusivity(unchecked) var received: [ReceivedFrame] = []
+  @exclusivity(unchecked) var ended: [(ProcessWork, Int)] = []
   /// The work that a thread is waiting for that drives at the moment instead of the driver's thread.
-  var helped: ProcessWork?
-  var helpSpin = AdaptiveSpin()
+  @exclusivity(unchecked) var helped: ProcessWork?
+  @exclusivity(unchecked) var helpSpin = AdaptiveSpin()
   /// What it leaves for the driver's thread.
-  var wakesDriver = false
-  var polled: [pollfd] = []
-  var failedSpawns = 0
+  @exclusivity(unchecked) var wakesDriver = false
+  @exclusivity(unchecked) var polled: [pollfd] = []
+  @exclusivity(unchecked) var failedSpawns = 0
   /// Not before this time.
-  var nextSpawn: UInt64 = 0
+  @exclusivity(unchecked) var nextSpawn: UInt64 = 0
 
   enum Delivery {
     case answer(ProcessWork, ReceivedFrame)
@@ -316,3 +317,4 @@ extension ProcessPoolCore {
     }
   }
 }
+#endif

@@ -1,3 +1,4 @@
+#if os(Linux) || os(macOS)
 import CPlatformSupport
 import CProcessSupport
 
@@ -57,3 +58,4 @@ extension ProcessPoolCore {
     state.wakesDriver = state.nextDelivery < state.deliveries.count || state.workers.contains { $0.hasInput }
   }
 }
+#endif

@@ -1,3 +1,4 @@
+#if os(Linux) || os(macOS)
 import CPlatformSupport
 
 /// What workers say, some dozens of frames at a time: the scheduler's lock is taken once for all of them.
@@ -82,3 +83,4 @@ extension ProcessPoolCore {
       .broken(BrokenExecutorError(name: name, reason: reason, underlyingError: error)))
   }
 }
+#endif

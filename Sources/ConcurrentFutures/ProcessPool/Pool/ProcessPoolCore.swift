@@ -1,3 +1,4 @@
+#if os(Linux) || os(macOS)
 import CPlatformSupport
 import Synchronization
 
@@ -208,3 +209,4 @@ final class ProcessPoolCore: @unchecked Sendable {
     state.withLock { state in state.scheduler.workers.compactMap { $0?.handle } }
   }
 }
+#endif

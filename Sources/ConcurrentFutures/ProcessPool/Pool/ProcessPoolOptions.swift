@@ -1,3 +1,4 @@
+#if os(Linux) || os(macOS)
 extension ProcessPool {
   /// What few pools need: where workers run, and what they may use.
   public struct Options: Sendable {
@@ -27,3 +28,4 @@ extension ProcessPool {
     public init() {}
   }
 }
+#endif

@@ -1,3 +1,4 @@
+#if os(Linux) || os(macOS)
 /// One submitted task on the parent's side: its encoded argument, which is kept until the answer comes, and its future.
 class ProcessWork: FutureProducer, @unchecked Sendable {
   let function: FunctionDefinition
@@ -6,10 +7,10 @@ class ProcessWork: FutureProducer, @unchecked Sendable {
   let timeout: UInt64?
   let pool: ProcessPoolCore
   // Written under the scheduler's lock.
-  var id = TaskID(index: .max, generation: .max)
-  var attempts = 0
+  @exclusivity(unchecked) var id = TaskID(index: .max, generation: .max)
+  @exclusivity(unchecked) var attempts = 0
   /// How long it ran, in nanoseconds, once it has ended.
-  var runTime: UInt32 = 0
+  @exclusivity(unchecked) var runTime: UInt32 = 0
 
   init(_ function: FunctionDefinition, _ message: EncodedMessage?, timeout: Duration?, pool: ProcessPoolCore) {
     self.function = function
@@ -33,7 +34,7 @@ class ProcessWork: FutureProducer, @unchecked Sendable {
 /// `Received` is what travels, `Output` what the future has: they differ for closures without a result.
 final class TypedProcessWork<Received: Decodable & Sendable, Output: Sendable>: ProcessWork, @unchecked Sendable {
   /// Kept while the future is not done: the future may have no other owner.
-  private var future: Future<Output>?
+  @exclusivity(unchecked) private var future: Future<Output>?
   private let unpack: @Sendable (Received) -> Output
 
   init(
@@ -130,3 +131,4 @@ struct ReceivedFrame: Sendable {
     }
   }
 }
+#endif

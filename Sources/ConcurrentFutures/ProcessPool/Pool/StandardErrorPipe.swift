@@ -1,3 +1,4 @@
+#if os(Linux) || os(macOS)
 import CProcessSupport
 
 /// A worker's standard error: forwarded to ours, and its end remembered.
@@ -52,3 +53,4 @@ struct StandardErrorPipe {
     }
   }
 }
+#endif

@@ -1,3 +1,4 @@
+#if os(Linux) || os(macOS)
 import CProcessSupport
 import Synchronization
 
@@ -26,12 +27,12 @@ final class WorkerHandle: @unchecked Sendable {
 
   // The driver's.
   /// The scheduler's number for it.
-  var index = -1
-  var reader: RingReader
-  var standardError: StandardErrorPipe
-  var descriptors = DescriptorInbox()
+  @exclusivity(unchecked) var index = -1
+  @exclusivity(unchecked) var reader: RingReader
+  @exclusivity(unchecked) var standardError: StandardErrorPipe
+  @exclusivity(unchecked) var descriptors = DescriptorInbox(most: 512)
   /// The socket is at its end.
-  var isDeaf = false
+  @exclusivity(unchecked) var isDeaf = false
   /// Also what keeps a signal from going to a process number that is not our child's any more.
   private let exitStatus = Mutex<WorkerTerminatedError.Reason?>(nil)
 
@@ -237,3 +238,4 @@ final class WorkerHandle: @unchecked Sendable {
     }
   }
 }
+#endif

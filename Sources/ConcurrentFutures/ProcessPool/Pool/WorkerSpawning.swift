@@ -1,3 +1,4 @@
+#if os(Linux) || os(macOS)
 import CProcessSupport
 
 #if canImport(Glibc)
@@ -161,3 +162,4 @@ private func withOptionalCString<R>(_ text: String?, _ body: (UnsafePointer<CCha
   if let text { return text.withCString(body) }
   return body(nil)
 }
+#endif

@@ -1,3 +1,4 @@
+#if os(Linux) || os(macOS)
 import CProcessSupport
 
 /// A closure in a box of its own type, which is two words: the address of its code, and its context.
@@ -44,3 +45,4 @@ struct ClosureReference: Hashable {
     return unsafeBitCast(ClosureWords(code: UInt(bitPattern: cp_image_anchor() + offset), context: 0), to: Box.self)
   }
 }
+#endif

@@ -1,3 +1,4 @@
+#if os(Linux) || os(macOS)
 /// What a worker is asked to run, in a form that means the same in another process of the program.
 enum FunctionReference {
   case closure0(ClosureReference, TypeReference)
@@ -60,3 +61,4 @@ enum FunctionReference {
     }
   }
 }
+#endif

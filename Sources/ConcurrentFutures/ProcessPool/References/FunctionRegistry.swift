@@ -1,3 +1,4 @@
+#if os(Linux) || os(macOS)
 import Synchronization
 
 /// A function that was submitted: what workers are told of it once, and its number in later frames.
@@ -210,3 +211,4 @@ extension TypeReference {
     }
   }
 }
+#endif

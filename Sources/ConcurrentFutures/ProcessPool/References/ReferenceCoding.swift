@@ -1,3 +1,4 @@
+#if os(Linux) || os(macOS)
 /// Bytes of references: numbers and strings, little-endian, lengths first.
 struct ReferenceWriter {
   private(set) var bytes: [UInt8]
@@ -48,3 +49,4 @@ struct ReferenceReader {
   /// What follows the numbers and strings.
   var remainder: UnsafeRawBufferPointer { rest }
 }
+#endif

@@ -1,3 +1,4 @@
+#if os(Linux) || os(macOS)
 /// How a type is named to another process of the same program.
 ///
 /// By its mangled name where that resolves. Types that are `private` or local to a function are named by their place in the
@@ -112,3 +113,4 @@ extension Dictionary: ReferableContainer {
     return .dictionary(key, value)
   }
 }
+#endif

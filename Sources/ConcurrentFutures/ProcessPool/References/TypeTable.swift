@@ -1,3 +1,4 @@
+#if os(Linux) || os(macOS)
 import CProcessSupport
 
 /// The nominal types of this image, in the order of the table that the compiler leaves in it.
@@ -60,3 +61,4 @@ enum TypeTable {
     return unsafeBitCast(metadata, to: Any.Type.self)
   }
 }
+#endif

@@ -1,3 +1,4 @@
+#if os(Linux) || os(macOS)
 /// What workers tell, and what is asked of them.
 extension Scheduler {
   mutating func workerSpawned(_ handle: Handle) -> Int {
@@ -219,3 +220,4 @@ extension Scheduler {
     return death
   }
 }
+#endif

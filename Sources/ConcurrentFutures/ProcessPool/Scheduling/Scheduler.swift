@@ -1,3 +1,4 @@
+#if os(Linux) || os(macOS)
 /// Which task, and in which life of its record: a number that was used before never means a later task.
 struct TaskID: Hashable, Sendable {
   let index: UInt32
@@ -19,7 +20,7 @@ struct TaskID: Hashable, Sendable {
 /// once the worker has said that it started. A worker's death puts its assigned tasks back to the front of the queue and
 /// costs only the running one, which is tried again if it has retries left.
 ///
-/// **Prefetching.** A worker gets more than one task when its tasks are short: as many as it ran in the last 200 µs. What a
+/// **Prefetching.** A worker gets more than one task when its tasks are short: so many as will take it 200 µs. What a
 /// worker has not started can be revoked (see ``ClaimTable``), because it was cancelled or because another worker is idle.
 ///
 /// `Work` is what the owner keeps for a task, and `Handle` for a worker; nothing here looks into them.
@@ -81,8 +82,10 @@ struct Scheduler<Work: Sendable, Handle: Sendable>: Sendable {
 
     var window: Int {
       guard let averageTime else { return 1 }
-      return min(128, 1 + Int(200_000 / max(averageTime, 1000)))
+      return min(ClaimTable.count, 1 + Int(Self.timeAhead / max(averageTime, 50)))
     }
+    /// How long a worker should be busy with what it has, in nanoseconds.
+    static var timeAhead: Double { 200_000 }
     var hasRoom: Bool { !isLeaving && inFlight < (isReady ? window : 1) }
   }
 
@@ -358,3 +361,4 @@ struct TaskQueue: Sendable {
 
   var ids: ArraySlice<TaskID> { entries[head...] }
 }
+#endif

@@ -1,3 +1,4 @@
+#if os(Linux) || os(macOS)
 /// An array in memory that this process and its workers map at once.
 ///
 /// Sending it to a worker sends a descriptor, whatever its size; the worker works on the very same memory. For large inputs that
@@ -101,3 +102,4 @@ public final class SharedArray<Element: BitwiseCopyable & Sendable>: Codable, @u
     self.init(memory: memory, count: count)
   }
 }
+#endif

@@ -1,3 +1,4 @@
+#if os(Linux) || os(macOS)
 import CProcessSupport
 import Synchronization
 
@@ -126,3 +127,4 @@ enum LivePools {
     }
   }
 }
+#endif

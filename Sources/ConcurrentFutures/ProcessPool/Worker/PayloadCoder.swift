@@ -1,3 +1,4 @@
+#if os(Linux) || os(macOS)
 import Synchronization
 
 /// Encodes and decodes what travels between a parent and a worker.
@@ -51,3 +52,4 @@ private final class Spare<Object: AnyObject>: Sendable {
 
   deinit { _ = take() }
 }
+#endif

@@ -1,3 +1,4 @@
+#if os(Linux) || os(macOS)
 import Synchronization
 
 /// How the run of a function in the worker ended.
@@ -252,3 +253,4 @@ private struct CallAsyncTask<T: AsyncProcessTask>: WorkerFunction {
 
 /// The text of an error for somebody who cannot see its type.
 func describe(_ error: any Error) -> String { String(describing: error) }
+#endif

@@ -1,3 +1,4 @@
+#if os(Linux) || os(macOS)
 import CPlatformSupport
 import CProcessSupport
 
@@ -13,15 +14,15 @@ func processWorkerMain(_ mark: UnsafePointer<CChar>) {
 /// parent's end and for requests to stop; it is the only other thread of ours.
 final class WorkerProcess {
   private let memory: ChannelMemory
-  private var reader: RingReader
-  private var writer: RingWriter
-  private var functions: [UInt32: any WorkerFunction] = [:]
+  @exclusivity(unchecked) private var reader: RingReader
+  @exclusivity(unchecked) private var writer: RingWriter
+  @exclusivity(unchecked) private var functions: [UInt32: any WorkerFunction] = [:]
   private let coder = PayloadCoder()
-  private var idle = AdaptiveSpin()
-  private var courtesy = AdaptiveSpin(limit: 3000)
-  private var descriptors = DescriptorInbox()
-  private var largestResidentSize: UInt64 = 0
-  private var nextResidentCheck: UInt64 = 0
+  @exclusivity(unchecked) private var idle = AdaptiveSpin()
+  @exclusivity(unchecked) private var courtesy = AdaptiveSpin(limit: 3000)
+  @exclusivity(unchecked) private var descriptors = DescriptorInbox()
+  @exclusivity(unchecked) private var largestResidentSize: UInt64 = 0
+  @exclusivity(unchecked) private var nextResidentCheck: UInt64 = 0
 
   /// Set by the signal handler when the parent asked for a stop.
   nonisolated(unsafe) private static let stopFlag = {
@@ -284,3 +285,4 @@ final class WorkerProcess {
     cp_exit(0)
   }
 }
+#endif

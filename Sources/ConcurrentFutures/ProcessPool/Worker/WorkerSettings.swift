@@ -1,3 +1,4 @@
+#if os(Linux) || os(macOS)
 import CProcessSupport
 
 /// What a worker is told before its first task.
@@ -63,3 +64,4 @@ enum WorkerMark {
     return path.withCString { identity(of: $0) } == ours
   }
 }
+#endif

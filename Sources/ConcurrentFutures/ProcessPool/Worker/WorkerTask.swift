@@ -1,3 +1,4 @@
+#if os(Linux) || os(macOS)
 import Dispatch
 import Synchronization
 
@@ -27,3 +28,4 @@ enum WorkerTask {
     let body: () async -> Void
   }
 }
+#endif
