@@ -18,7 +18,7 @@ struct Report: Sendable {
     case .success(let picture):
       outcome = .decoded
       text = "decoded"
-      detail = "\(picture.width) x \(picture.height), \(picture.colours) colours"
+      detail = "\(picture.width) x \(picture.height), \(picture.colours) colour\(picture.colours == 1 ? "" : "s")"
     case .failure(let error as PictureError):
       outcome = .refused
       text = "refused"

@@ -45,25 +45,37 @@ private func isPartOfWord(_ byte: UInt8) -> Bool {
 private func counts(of text: ArraySlice<UInt8>) -> [String: Int] {
   var counts: [String: Int] = [:]
   for token in text.split(whereSeparator: { !isPartOfWord($0) }) {
-    let token = String(decoding: token, as: UTF8.self).lowercased()
-    if token.utf8.allSatisfy({ $0 < 0x80 }) {
-      count(token[...], in: &counts)
-    } else {
-      // Dashes and quotation marks that are not ASCII end words, too.
-      for word in token.split(whereSeparator: { !$0.isLetter && !$0.isNumber && $0 != "'" && $0 != "’" }) {
-        count(word, in: &counts)
-      }
+    if let word = asciiWord(token) {
+      counts[word, default: 0] += 1
+    } else if token.contains(where: { $0 >= 0x80 }) {
+      for word in otherWords(token) { counts[word, default: 0] += 1 }
     }
   }
   return counts
 }
 
-/// Counts what has a letter in it, without the quotation marks around it.
-private func count(_ word: Substring, in counts: inout [String: Int]) {
-  let quotes: Set<Character> = ["'", "’"]
-  var word = word.drop { quotes.contains($0) }
-  while let last = word.last, quotes.contains(last) { word.removeLast() }
-  if word.contains(where: \.isLetter) { counts[String(word), default: 0] += 1 }
+/// The word in small letters, without quotation marks around it; nil without a letter, or with anything that is not ASCII.
+private func asciiWord(_ token: ArraySlice<UInt8>) -> String? {
+  let quote = UInt8(ascii: "'")
+  var word = token.drop { $0 == quote }
+  while word.last == quote { word.removeLast() }
+  guard word.contains(where: { $0 >= UInt8(ascii: "A") }), word.allSatisfy({ $0 < 0x80 }) else { return nil }
+  return String(unsafeUninitializedCapacity: word.count) { buffer in
+    // In ASCII small letters differ from capital ones in this bit, which digits and the apostrophe have anyway.
+    for (index, byte) in word.enumerated() { buffer[index] = byte | 0x20 }
+    return word.count
+  }
+}
+
+/// Words with other letters than ASCII's. Dashes and quotation marks that are not ASCII end words, too.
+private func otherWords(_ token: ArraySlice<UInt8>) -> [String] {
+  String(decoding: token, as: UTF8.self).lowercased()
+    .split { !$0.isLetter && !$0.isNumber && $0 != "'" && $0 != "’" }
+    .map { word in
+      let start = word.drop { $0 == "'" || $0 == "’" }
+      return String(start.reversed().drop { $0 == "'" || $0 == "’" }.reversed())
+    }
+    .filter { $0.contains(where: \.isLetter) }
 }
 
 /// A file that is open for reading.

@@ -20,7 +20,7 @@ struct Wordcount: AsyncParsableCommand {
   var top = 20
 
   @Option(help: "Threads or processes at work at once.")
-  var workers = ThreadPool.defaultMaxWorkers
+  var workers = ProcessPool.defaultMaxWorkers
 
   @Argument(
     help: "Files, and directories with all that is below them. Default: the package that this program comes from.",
