@@ -29,6 +29,13 @@ let package = Package(
     ),
     // What blocking calls do to a Task that should wake every 10 ms.
     .executableTarget(name: "heartbeat", dependencies: [library, arguments], swiftSettings: settings),
+    // A picture, computed in bands by worker processes.
+    .executableTarget(name: "mandelbrot", dependencies: [library, arguments], swiftSettings: settings),
+    // A decoder in C that crashes and hangs on some of its inputs, run where that does no harm.
+    .executableTarget(name: "crashproof", dependencies: [library, arguments, "CBitmap"], swiftSettings: settings),
+    .target(name: "CBitmap"),
+    // The words of many files, counted in threads or in processes by the same code.
+    .executableTarget(name: "wordcount", dependencies: [library, arguments], swiftSettings: settings),
     // The Swift of README.md and Documentation, compiled, run, and compared with the text.
     .executableTarget(name: "snippets", dependencies: [library], swiftSettings: settings),
   ]

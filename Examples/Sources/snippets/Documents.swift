@@ -11,10 +11,11 @@ import Darwin
 /// A block that cannot be compiled by itself has `<!-- not compiled -->` on the line before it.
 enum Documents {
   static let paths = [
-    "README.md", "Documentation/Semantics.md", "Documentation/Architecture.md",
+    "README.md", "Documentation/Semantics.md", "Documentation/Architecture.md", "Documentation/ProcessPool.md",
+    "Documentation/Security.md",
     "Sources/ConcurrentFutures/Documentation.docc/ConcurrentFutures.md",
   ]
-  static let sources = ["Problem", "Futures", "Combinators", "Pools", "Bridges"]
+  static let sources = ["Problem", "Futures", "Combinators", "Pools", "Bridges", "Processes"]
 
   private static let here = "/" + #filePath.split(separator: "/").dropLast().joined(separator: "/")
   private static let package = "/" + #filePath.split(separator: "/").dropLast(4).joined(separator: "/")

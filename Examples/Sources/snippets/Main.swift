@@ -19,6 +19,7 @@ enum Main {
     try await runPools()
     try await ThreadPool.shared.run { runPoolsSynchronously() }
     try await runBridges()
+    try await runProcesses()
 
     let (blocks, complaints) = Documents.check()
     for complaint in complaints { print(complaint, "\n") }
