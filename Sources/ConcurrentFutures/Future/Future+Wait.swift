@@ -13,7 +13,7 @@ extension Future {
   @inlinable
   public func wait(timeout: Duration? = nil) throws -> Success {
     if let timeout {
-      precondition(timeout >= .zero, "timeout must not be negative")
+      require(timeout >= .zero, "timeout must not be negative")
     }
     var state = acquired()
     if !state.isDone {

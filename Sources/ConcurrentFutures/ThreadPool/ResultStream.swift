@@ -15,7 +15,7 @@ public struct ResultStream<R: Sendable>: Sequence, AsyncSequence, Sendable {
     _ elements: some Sequence<E> & Sendable, maxInFlight: Int, ordered: Bool,
     _ submit: @escaping @Sendable (E) -> Future<R>
   ) {
-    precondition(maxInFlight > 0, "maxInFlight must be greater than 0, not \(maxInFlight)")
+    require(maxInFlight > 0, "maxInFlight must be greater than 0, not \(maxInFlight)")
     let source = ElementSource(elements)
     pump = ResultPump(maxInFlight: maxInFlight, ordered: ordered) { source.next().map(submit) }
   }
@@ -154,7 +154,7 @@ private final class ResultPump<R: Sendable>: Sendable {
       defer { state.isInUse = true }
       return state.isInUse
     }
-    precondition(!wasInUse, "a ResultStream has one consumer: next() was called while another call was waiting")
+    require(!wasInUse, "a ResultStream has one consumer: next() was called while another call was waiting")
   }
 
   private func end() { state.withLock { $0.isInUse = false } }
