@@ -1,6 +1,6 @@
 import Synchronization
 
-/// When ``wait(_:timeout:returnWhen:)`` returns.
+/// When `wait(_:timeout:returnWhen:)` returns.
 public enum ReturnWhen: Sendable {
   /// When all futures are done.
   case allCompleted
@@ -15,7 +15,10 @@ public enum ReturnWhen: Sendable {
 /// Never throws and cancels nothing. A future that is given twice counts once. After Python's
 /// `concurrent.futures.wait`, except that a cancelled future counts as done from the moment of its cancellation.
 ///
-/// - Parameter timeout: counted from the call; nil waits without limit.
+/// - Parameters:
+///   - futures: what to wait for; an empty sequence returns at once.
+///   - timeout: counted from the call; nil waits without limit.
+///   - returnWhen: the condition.
 @available(*, noasync, message: "this wait() blocks its thread; asynchronous code uses `await wait(...)`")
 public func wait<S: Sendable>(
   _ futures: some Sequence<Future<S>>, timeout: Duration? = nil, returnWhen: ReturnWhen = .allCompleted

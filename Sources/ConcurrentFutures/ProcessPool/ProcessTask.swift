@@ -16,7 +16,7 @@ public protocol ProcessTask: Codable, Sendable {
 
   /// Does the work, in a worker process or a pool's thread.
   ///
-  /// An error that is `Codable` arrives in the parent as itself, any other as a ``RemoteError``.
+  /// An error that is `Codable` arrives in the parent as itself, any other as a `RemoteError`.
   func run() throws -> Output
 }
 

@@ -30,8 +30,10 @@ extension ThreadPool {
   /// for await result in pool.results(of: urls, { try fetch($0) }) { ... }
   /// ```
   /// - Parameters:
+  ///   - elements: the input; gone through in the consumer's thread, one element at a time.
   ///   - maxInFlight: how many elements may be submitted and not handed out; nil: twice the workers.
   ///   - ordered: in the order of the elements, or as they are done.
+  ///   - transform: runs on a worker, once for each element.
   public func results<E: Sendable, R: Sendable>(
     of elements: some Sequence<E> & Sendable, maxInFlight: Int? = nil, ordered: Bool = true,
     _ transform: @escaping @Sendable (E) throws -> R
