@@ -170,6 +170,7 @@ private func seeds() throws -> [[UInt8]] {
   ]
 }
 
+/// Writes the seeds, when asked to.
 @_cdecl("LLVMFuzzerInitialize")
 public func initialize(_ count: UnsafeMutablePointer<Int32>, _ arguments: UnsafeMutableRawPointer) -> Int32 {
   guard let folder = ProcessInfo.processInfo.environment["WRITE_SEEDS"] else { return 0 }
@@ -183,6 +184,7 @@ public func initialize(_ count: UnsafeMutablePointer<Int32>, _ arguments: Unsafe
   }
 }
 
+/// Reads one input.
 @_cdecl("LLVMFuzzerTestOneInput")
 public func testOneInput(_ start: UnsafeRawPointer?, _ count: Int) -> Int32 {
   guard count > 1, let start else { return 0 }

@@ -158,7 +158,7 @@ final class CompletionQueue: FutureObserver, @unchecked Sendable {
 @usableFromInline
 final class CompletionQueueHandle: Sendable {
   private let queue: CompletionQueue
-  private let deadline: Deadline?
+  let deadline: Deadline?
   private let limit: Duration
 
   @usableFromInline init(_ futures: [_FutureCore], limit: Duration? = nil) {

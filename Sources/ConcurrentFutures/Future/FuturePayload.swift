@@ -26,6 +26,13 @@ extension Future {
     withUnsafeMutablePointer(to: &payload) { use(UnsafeMutableRawPointer($0)) }
   }
 
+  /// For readers, of which there may be many at once: `withPayload` claims the memory for itself alone. Raw loads, for the
+  /// optimiser takes memory of different types for different memory.
+  @inlinable @inline(__always)
+  func readPayload<R>(_ use: (UnsafeRawPointer) -> R) -> R {
+    withUnsafePointer(to: payload) { use(UnsafeRawPointer($0)) }
+  }
+
   @inlinable @inline(__always)
   func storeBody(_ body: @escaping Body) {
     withPayload { _ = $0.initializeMemory(as: Body.self, repeating: body, count: 1) }
@@ -73,14 +80,14 @@ extension Future {
   @inlinable @inline(__always)
   var storedValue: Success {
     if Self.valueFitsInline {
-      return withPayload { $0.assumingMemoryBound(to: Success.self).pointee }
+      return readPayload { $0.load(as: Success.self) }
     }
-    return withPayload { UnsafeMutablePointer<Success>(bitPattern: $0.load(as: UInt.self))!.pointee }
+    return UnsafePointer<Success>(bitPattern: payload.0)!.pointee
   }
 
   @inlinable @inline(__always)
   var storedError: any Error {
-    withPayload { $0.assumingMemoryBound(to: (any Error).self).pointee }
+    readPayload { $0.load(as: (any Error).self) }
   }
 
   /// Whether the payload can be forgotten without destroying anything.

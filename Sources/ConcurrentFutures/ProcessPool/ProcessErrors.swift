@@ -6,7 +6,7 @@ import CProcessSupport
 public struct WorkerTerminatedError: Error, Sendable, Hashable, CustomStringConvertible {
   /// How a process ends.
   public enum Reason: Sendable, Hashable, CustomStringConvertible {
-    /// It exited with this code.
+    /// It exited with this code; -1 where another part of the program has waited for it, and the code is lost.
     case exited(Int32)
     /// A signal of this number ended it.
     case signalled(Int32)
@@ -14,6 +14,7 @@ public struct WorkerTerminatedError: Error, Sendable, Hashable, CustomStringConv
     /// The code, or the signal by name and number.
     public var description: String {
       switch self {
+      case .exited(-1): return "ended, nobody knows how (another part of the program has waited for it)"
       case .exited(let code): return "exited with code \(code)"
       case .signalled(let number):
         return "was ended by \(Self.name(ofSignal: number)) (signal \(number))"

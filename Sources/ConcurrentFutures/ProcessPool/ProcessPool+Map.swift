@@ -128,6 +128,8 @@ private final class ChunkedMap<A: Codable & Sendable, R: Codable & Sendable>: Fu
         chunkDone(number, count: range.count, future, nanoseconds: work.runTime)
       }
       core.submit(work, retries: 0)
+      // Cancelled meanwhile, when the pool did not know it yet.
+      if future.isCancelled { core.cancelled(work) }
     }
   }
 

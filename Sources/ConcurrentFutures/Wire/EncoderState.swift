@@ -199,6 +199,8 @@ struct EncoderState: ~Copyable {
 
   /// Keeps a fault for the calls that cannot throw, and makes every later write end in `reactivate`.
   mutating func fail(_ fault: EncodingFault) -> EncodingFault {
+    // A container of an earlier message must not spoil the one that is being written now.
+    if case .finished = fault { return fault }
     self.fault = self.fault ?? fault
     topSerial = -1
     return fault

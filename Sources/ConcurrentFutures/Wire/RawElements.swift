@@ -73,7 +73,8 @@ struct RawElement: Equatable {
   init?(_ type: Any.Type) {
     if let scalar = RawElement.scalarCode(of: type) {
       self.init(code: scalar, stride: scalar.scalarStride)
-    } else if let vector = type as? any SIMDVectorType.Type,
+    } else if _typeName(type, qualified: true).utf8.starts(with: "Swift.SIMD".utf8),  // spares a cast that would fail
+      let vector = type as? any SIMDVectorType.Type,
       let scalar = RawElement.scalarCode(of: vector.scalarType)
     {
       self.init(code: scalar.vector, stride: vector.stride)

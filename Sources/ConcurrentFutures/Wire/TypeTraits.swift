@@ -61,36 +61,41 @@ struct TypeTraits {
     self.type = ObjectIdentifier(type)
     if let scalar = TypeTraits.scalarKind(of: type) {
       kind = scalar
-    } else if let array = TypeTraits.contiguousType(type), let element = RawElement(array.elementType) {
-      kind = .array
-      self.element = element
-      arrayType = array
-      isPlainArray = array.isArray
-    } else if TypeTraits.isVector(type), let element = RawElement(type) {
-      kind = .vector
-      self.element = element
-    } else if let data = TypeTraits.foundationData(type) {
-      kind = .data
-      dataType = data
-    } else if TypeTraits.isList(type) {
-      kind = .list
+      return
+    }
+    // The name says which casts can succeed. A cast that fails searches every conformance of the process, which takes
+    // some 20 us; for five protocols, that is more than starting a worker can spare for its first value.
+    let name = _typeName(type, qualified: true)
+    func isNamed(_ prefix: StaticString) -> Bool {
+      prefix.withUTF8Buffer { name.utf8.starts(with: $0) }
+    }
+    if isNamed("Swift.Array<") || isNamed("Swift.ContiguousArray<"), let array = type as? any ContiguousElements.Type {
+      if let element = RawElement(array.elementType) {
+        kind = .array
+        self.element = element
+        arrayType = array
+        isPlainArray = array.isArray
+        return
+      }
+      kind = array.isArray ? .list : .ordinary
       encodableList = type as? any EncodableList.Type
       decodableList = type as? any DecodableList.Type
-    } else if TypeTraits.isOptional(type) {
+    } else if isNamed("Swift.Optional<") {
       kind = .optional
       encodableOptional = type as? any EncodableOptional.Type
       decodableOptional = type as? any DecodableOptional.Type
+    } else if isNamed("Swift.SIMD"), let element = RawElement(type) {
+      kind = .vector
+      self.element = element
+    } else if name == "Foundation.Data" || name == "FoundationEssentials.Data",
+      let data = type as? any RangeReplaceableCollection<UInt8>.Type
+    {
+      // Foundation is not imported here, so `Data` is known by its name and used through a standard protocol.
+      kind = .data
+      dataType = data
     } else {
       kind = .ordinary
     }
-  }
-
-  private static func isList(_ type: Any.Type) -> Bool {
-    type is any ContiguousElements.Type && (type is any EncodableList.Type || type is any DecodableList.Type)
-  }
-
-  private static func isOptional(_ type: Any.Type) -> Bool {
-    type is any EncodableOptional.Type || type is any DecodableOptional.Type
   }
 
   private static func scalarKind(of type: Any.Type) -> Kind? {
@@ -111,21 +116,6 @@ struct TypeTraits {
     if type == UInt64.self { return .uint64 }
     if type == UInt128.self { return .uint128 }
     return nil
-  }
-
-  private static func contiguousType(_ type: Any.Type) -> (any ContiguousElements.Type)? {
-    type as? any ContiguousElements.Type
-  }
-
-  private static func isVector(_ type: Any.Type) -> Bool {
-    type is any SIMDVectorType.Type
-  }
-
-  /// Foundation is not imported here, so `Data` is known by its name and used through the standard library's protocol.
-  private static func foundationData(_ type: Any.Type) -> (any RangeReplaceableCollection<UInt8>.Type)? {
-    let name = _typeName(type, qualified: true)
-    guard name == "Foundation.Data" || name == "FoundationEssentials.Data" else { return nil }
-    return type as? any RangeReplaceableCollection<UInt8>.Type
   }
 }
 

@@ -188,9 +188,7 @@ struct EncodingContext {
   func encodeChild<T: Encodable>(_ value: T, _ step: PathStep) throws {
     let traits = TypeTraits.of(T.self)
     if try encodeDirectly(value, traits) { return }
-    if traits.pointee.kind == .optional {
-      return try encodeOptional(value, traits, step)
-    }
+    if let optional = traits.pointee.encodableOptional { return try encodeOptional(value, optional, step) }
     let frame = try state.pointee.push(step)
     try callEncode(value, traits, frame)
     try state.pointee.pop(frame)
@@ -210,14 +208,14 @@ struct EncodingContext {
   }
 
   private func encodeOptional<T: Encodable>(
-    _ value: T, _ traits: UnsafePointer<TypeTraits>, _ step: PathStep
+    _ value: T, _ optional: any EncodableOptional.Type, _ step: PathStep
   ) throws {
     func encode<O: EncodableOptional>(_ type: O.Type) throws {
       try withUnsafePointer(to: value) { pointer in
         try UnsafeRawPointer(pointer).assumingMemoryBound(to: O.self).pointee.encode(in: self, step)
       }
     }
-    try encode(traits.pointee.encodableOptional!)
+    try encode(optional)
   }
 
   private func callEncode<T: Encodable>(

@@ -165,7 +165,36 @@ extension ProcessPools {
         try await #expect(behind.value == 2)
         #expect(ContinuousClock.now - started < .seconds(5))
         let first = try await process.value
-        #expect(await eventually { !isAlive(first) })
+        #expect(await soon { !isAlive(first) })
+      }
+    }
+
+    @Test func timeLimitsHoldWhileAThreadWaits() async throws {
+      let outcome = ThreadPool.shared.submit { () -> [String] in
+        let pool = makePool(workers: 1)
+        defer { pool.shutdownAndWait() }
+        // Hot, so that the waiting thread itself hears that the task has started.
+        for n in 0..<200 { _ = try pool.submit(n) { $0 }.wait() }
+        return (0..<5).map { n in
+          do {
+            return "\(try pool.submit(n, timeout: .milliseconds(20)) { (_: Int) -> Int in while true {} }.wait())"
+          } catch {
+            return "\(type(of: error))"
+          }
+        }
+      }
+      try await #expect(outcome.value(within: .seconds(20)) == Array(repeating: "TimeoutError", count: 5))
+    }
+
+    @Test func aTaskThatClosesItsWorkersDescriptorsFailsAlone() async throws {
+      try await withPool(workers: 1) { pool in
+        let closing = pool.submit(1) { (n: Int) -> Int in
+          for descriptor in 3..<64 { close(Int32(descriptor)) }
+          usleep(200_000)
+          return n
+        }
+        await #expect(throws: WorkerTerminatedError.self) { try await closing.value }
+        try await #expect(pool.submit(2) { $0 }.value == 2)
       }
     }
 
@@ -175,7 +204,7 @@ extension ProcessPools {
         let blocking = pool.submit(gate) { $0.wait() }
         let ran = Flag()
         let queued = (0..<50).map { _ in pool.submit(ran) { $0.raise() } }
-        #expect(await eventually { blocking.isRunning })
+        #expect(await soon { blocking.isRunning })
         for future in queued { #expect(future.cancel()) }
         gate.raise()
         try await blocking.value
@@ -195,12 +224,12 @@ extension ProcessPools {
         let neighbour = pool.submit(1) { (n: Int) -> Int in
           usleep(100_000); return n
         }
-        #expect(await eventually { running.isRaised && endless.isRunning })
+        #expect(await soon { running.isRaised && endless.isRunning })
         let processes = pool.workerProcessIdentifiers
         #expect(endless.cancel())
         #expect(endless.isCancelled)
         try await #expect(neighbour.value == 1)
-        #expect(await eventually { processes.contains { !isAlive($0) } })
+        #expect(await soon { processes.contains { !isAlive($0) } })
         try await #expect(pool.submit(5) { $0 }.value == 5)
         running.lower()
       }
@@ -212,10 +241,10 @@ extension ProcessPools {
         let task = Task {
           try await pool.run(WaitForCancellation(running: running, ended: ended))
         }
-        #expect(await eventually { running.isRaised })
+        #expect(await soon { running.isRaised })
         task.cancel()
         await #expect(throws: CancellationError.self) { try await task.value }
-        #expect(await eventually { ended.isRaised })
+        #expect(await soon { ended.isRaised })
         running.lower()
         ended.lower()
       }
@@ -325,7 +354,7 @@ extension ProcessPools {
         }.value
         #expect(isAlive(grandchild))
         kill(pool.workerProcessIdentifiers[0], SIGKILL)
-        #expect(await eventually { !isAlive(grandchild) })
+        #expect(await soon { !isAlive(grandchild) })
       }
     }
   }

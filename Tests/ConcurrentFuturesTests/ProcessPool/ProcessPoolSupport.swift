@@ -45,7 +45,7 @@ func withPool<R>(
 }
 
 /// Looks until it is so, some seconds at most.
-func eventually(_ condition: () -> Bool) async -> Bool {
+func soon(_ condition: () -> Bool) async -> Bool {
   for _ in 0..<2000 {
     if condition() { return true }
     try? await Task.sleep(for: .milliseconds(5))

@@ -69,9 +69,9 @@ extension ProcessPools {
         return 1
       }
       let queued = (0..<20).map { pool.submit($0) { $0 } }
-      #expect(await eventually { running.isRunning })
+      #expect(await soon { running.isRunning })
       async let down: Void = pool.shutdown(cancelPending: true)
-      #expect(await eventually { queued.allSatisfy(\.isCancelled) })
+      #expect(await soon { queued.allSatisfy(\.isCancelled) })
       gate.raise()
       await down
       try await #expect(running.value == 1)
@@ -102,7 +102,7 @@ extension ProcessPools {
     func stoppedPoolsFailEverything(_ gently: Bool) async throws {
       let pool = makePool()
       let futures = (0..<6).map { pool.submit($0) { (_: Int) -> Int in while true { usleep(1000) } } }
-      #expect(await eventually { futures.count(where: \.isRunning) == 2 })
+      #expect(await soon { futures.count(where: \.isRunning) == 2 })
       let processes = pool.workerProcessIdentifiers
       if gently { await pool.terminateWorkers() } else { await pool.killWorkers() }
       for future in futures { await #expect(throws: BrokenExecutorError.self) { try await future.value } }
@@ -121,7 +121,7 @@ extension ProcessPools {
       let processes = pool!.workerProcessIdentifiers
       pool = nil
       for (n, future) in futures.enumerated() { try await #expect(future.value == n) }
-      #expect(await eventually { processes.allSatisfy { !isAlive($0) } })
+      #expect(await soon { processes.allSatisfy { !isAlive($0) } })
     }
 
     @Test func callbacksMayBlockAndShutDown() async throws {

@@ -17,3 +17,13 @@ extension Future {
     return state.isSlotFull || state.isListed
   }
 }
+
+extension _FutureCore {
+  /// How many have registered: what a test waits for before it lets something happen to somebody who waits.
+  var registrationCount: Int {
+    let state = lock()
+    let listed = extras.map { $0.waiters.count + $0.callbacks.count } ?? 0
+    unlock(state)
+    return listed + (state.isSlotFull ? 1 : 0)
+  }
+}

@@ -24,10 +24,13 @@ import Testing
   @Test(arguments: [1, 5]) func firstErrorKeepsTheRestFromStarting(chunkSize: Int) async throws {
     let pool = ThreadPool(maxWorkers: 1)
     let started = Tally()
+    // What runs while the rest is still being submitted keeps nothing from starting.
+    let blockade = await Blockade(pool, 1)
     let future = pool.map(0..<100, chunkSize: chunkSize) { element in
       started.add()
       if element == 3 { throw TestError(element) }
     }
+    try await blockade.end()
     await #expect(throws: TestError(3)) { try await future.value }
     await pool.shutdown()
     #expect(started.count == 4)
@@ -113,10 +116,13 @@ private struct Counted: Sequence, IteratorProtocol, Sendable {
   @Test(arguments: [true, false]) func anErrorIsTheResultOfItsElement(ordered: Bool) async throws {
     let pool = ThreadPool(maxWorkers: 2)
     var (values, errors) = (0, 0)
-    for await result in pool.results(of: 0..<100, ordered: ordered, { element in
-      if element.isMultiple(of: 10) { throw TestError(element) }
-      return element
-    }) {
+    for await result in pool.results(
+      of: 0..<100, ordered: ordered,
+      { element in
+        if element.isMultiple(of: 10) { throw TestError(element) }
+        return element
+      })
+    {
       switch result {
       case .success: values += 1
       case .failure(let error): if error is TestError { errors += 1 }
@@ -130,10 +136,13 @@ private struct Counted: Sequence, IteratorProtocol, Sendable {
     let pool = ThreadPool(maxWorkers: 1)
     let (started, taken) = (Tally(), Tally())
     let gate = Gate()
-    for await _ in pool.results(of: Counted(taken: taken, remaining: -1), maxInFlight: 8, ordered: ordered, { element in
-      started.add()
-      if element > 0 { gate.pass() }
-    }) { break }
+    for await _ in pool.results(
+      of: Counted(taken: taken, remaining: -1), maxInFlight: 8, ordered: ordered,
+      { element in
+        started.add()
+        if element > 0 { gate.pass() }
+      })
+    { break }
     gate.open()
     await pool.shutdown()
     #expect(taken.count == 8)
@@ -147,9 +156,12 @@ private struct Counted: Sequence, IteratorProtocol, Sendable {
     let started = Tally()
     let task = Task {
       var count = 0
-      for await _ in pool.results(of: 0..<1_000, maxInFlight: 4, ordered: ordered, { _ in
-        if started.add() > 1 { gate.pass() }
-      }) { count += 1 }
+      for await _ in pool.results(
+        of: 0..<1_000, maxInFlight: 4, ordered: ordered,
+        { _ in
+          if started.add() > 1 { gate.pass() }
+        })
+      { count += 1 }
       return count
     }
     await eventually { started.count == 2 }

@@ -208,15 +208,17 @@ import Testing
     let pool = ThreadPool(maxWorkers: 2, name: "steal")
     let (stolen, firstIsOver) = (Gate(), Gate())
     let names = try await pool.submit { () -> [String] in
-      let (a, b) = pool.join({ () -> String in
-        stolen.pass()
-        firstIsOver.open()
-        return NamedThreads.current
-      }, { () -> String in
-        stolen.open()
-        firstIsOver.pass()
-        return NamedThreads.current
-      })
+      let (a, b) = pool.join(
+        { () -> String in
+          stolen.pass()
+          firstIsOver.open()
+          return NamedThreads.current
+        },
+        { () -> String in
+          stolen.open()
+          firstIsOver.pass()
+          return NamedThreads.current
+        })
       return [a, b]
     }.value
     #expect(Set(names) == ["steal-1", "steal-2"])
@@ -228,14 +230,16 @@ import Testing
     let ran = Tally()
     @Sendable func work(_ depth: Int) throws {
       let before = pool.submit { _ = ran.add() }
-      _ = try pool.join({
-        pool.submit { ran.add() }
-        if depth > 0 { try work(depth - 1) }
-      }, {
-        let inner = pool.submit { _ = ran.add() }
-        if depth > 0 { try work(depth - 1) }
-        try inner.wait()
-      })
+      _ = try pool.join(
+        {
+          pool.submit { ran.add() }
+          if depth > 0 { try work(depth - 1) }
+        },
+        {
+          let inner = pool.submit { _ = ran.add() }
+          if depth > 0 { try work(depth - 1) }
+          try inner.wait()
+        })
       try before.wait()
     }
     for _ in 0..<20 { try await pool.submit { try work(6) }.value }
@@ -250,11 +254,12 @@ import Testing
       let promise = Future<Int>()
       let stolen = Gate()
       let waiters = try await pool.submit { () -> [Future<Int>] in
-        let waiters = pool.join({ () -> [Future<Int>] in
-          let waiters = (0..<3).map { _ in pool.submit { try promise.wait() } }
-          stolen.pass()
-          return waiters
-        }, { stolen.open() })
+        let waiters = pool.join(
+          { () -> [Future<Int>] in
+            let waiters = (0..<3).map { _ in pool.submit { try promise.wait() } }
+            stolen.pass()
+            return waiters
+          }, { stolen.open() })
         promise.complete(with: .success(1))
         return waiters.0
       }.value

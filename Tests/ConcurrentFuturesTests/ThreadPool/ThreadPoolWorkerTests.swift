@@ -349,15 +349,17 @@ import Testing
     let (running, asked) = (Gate(), Gate())
     let seen = Log<Bool>()
     let future = pool.submit {
-      _ = pool.join({
-        running.open()
-        // `b` is stolen meanwhile.
-        asked.pass()
-        seen.append(CurrentWork.isCancelled)
-      }, {
-        asked.pass()
-        seen.append(CurrentWork.isCancelled)
-      })
+      _ = pool.join(
+        {
+          running.open()
+          // `b` is stolen meanwhile.
+          asked.pass()
+          seen.append(CurrentWork.isCancelled)
+        },
+        {
+          asked.pass()
+          seen.append(CurrentWork.isCancelled)
+        })
     }
     await running.wait()
     future.cancel()

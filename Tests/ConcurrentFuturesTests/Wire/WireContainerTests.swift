@@ -4,24 +4,42 @@ import Testing
 
 private enum Keys: String, CodingKey { case a, b, c, d, nested, list, missing }
 
-/// Runs closures as `encode(to:)` and `init(from:)`, which are handed over by task-local values.
+/// Runs closures as `encode(to:)` and `init(from:)`, which are handed over by a task-local value.
 private struct Scripted: Codable {
-  @TaskLocal static var write: @Sendable (any Encoder) throws -> Void = { _ in }
-  @TaskLocal static var read: @Sendable (any Decoder) throws -> Void = { _ in }
+  typealias Write = @Sendable (any Encoder) throws -> Void
+  typealias Read = @Sendable (any Decoder) throws -> Void
 
-  init() {}
-  init(from decoder: any Decoder) throws { try Scripted.read(decoder) }
-  func encode(to encoder: any Encoder) throws { try Scripted.write(encoder) }
-
-  static func bytes(_ write: @escaping @Sendable (any Encoder) throws -> Void) throws -> [UInt8] {
-    try $write.withValue(write) { try wireBytes(Scripted()) }
+  /// An object, because task-local closures crash in optimised builds of Swift 6.3.
+  private final class Script: Sendable {
+    let write: Write
+    let read: Read
+    init(write: @escaping Write = { _ in }, read: @escaping Read = { _ in }) {
+      self.write = write
+      self.read = read
+    }
   }
 
-  static func check(
-    _ write: @escaping @Sendable (any Encoder) throws -> Void, _ read: @escaping @Sendable (any Decoder) throws -> Void
-  ) throws {
+  @TaskLocal private static var script = Script()
+
+  init() {}
+  init(from decoder: any Decoder) throws { try Scripted.script.read(decoder) }
+  func encode(to encoder: any Encoder) throws { try Scripted.script.write(encoder) }
+
+  static func writing<R>(_ write: @escaping Write, _ body: () throws -> R) throws -> R {
+    try $script.withValue(Script(write: write), operation: body)
+  }
+
+  static func reading<R>(_ read: @escaping Read, _ body: () throws -> R) throws -> R {
+    try $script.withValue(Script(read: read), operation: body)
+  }
+
+  static func bytes(_ write: @escaping Write) throws -> [UInt8] {
+    try writing(write) { try wireBytes(Scripted()) }
+  }
+
+  static func check(_ write: @escaping Write, _ read: @escaping Read) throws {
     let bytes = try bytes(write)
-    try $read.withValue(read) { _ = try wireValue(Scripted.self, bytes) }
+    _ = try reading(read) { try wireValue(Scripted.self, bytes) }
   }
 }
 
@@ -281,13 +299,13 @@ private final class Sharing: Base {
     nonisolated(unsafe) var lateList: (any UnkeyedDecodingContainer)?
     let encoder = WireEncoder()
     let decoder = WireDecoder()
-    let message = try Scripted.$write.withValue({ encoder in
+    let message = try Scripted.writing({ encoder in
       var container = encoder.container(keyedBy: Keys.self)
       try container.encode([1.5], forKey: .a)
       late = container.nestedUnkeyedContainer(forKey: .list)
       try late!.encode(contentsOf: [1, 2, 3])
     }) { try encoder.encode(Scripted()) }
-    _ = try Scripted.$read.withValue({ decoder in
+    _ = try Scripted.reading({ decoder in
       lateDecoder = decoder
       lateKeyed = try decoder.container(keyedBy: Keys.self)
       lateList = try lateKeyed!.nestedUnkeyedContainer(forKey: .list)
@@ -301,6 +319,13 @@ private final class Sharing: Base {
     #expect(throws: DecodingError.self) { try lateList!.decode(Int.self) }
     #expect(lateKeyed!.allKeys.isEmpty)
     #expect(try decoder.decode([Int].self, from: encoder.encode([1, 2])) == [1, 2])
+    let other = try Scripted.writing({ encoder in
+      var container = encoder.container(keyedBy: Keys.self)
+      #expect(throws: EncodingError.self) { try late!.encode(1) }
+      _ = late!.nestedUnkeyedContainer()
+      try container.encode("good", forKey: .a)
+    }) { try encoder.encode(Scripted()) }
+    #expect(try decoder.decode([String: String].self, from: other) == ["a": "good"])
   }
 
   /// A known idiom: a value keeps its decoder, and its parent decides later what to decode from it.
@@ -341,7 +366,7 @@ private final class Sharing: Base {
 
   @Test func equalKeysInOtherCodePointsAreFound() throws {
     let bytes = try wireBytes(["caf\u{E9}": 1])
-    try Scripted.$read.withValue({ decoder in
+    try Scripted.reading({ decoder in
       let container = try decoder.container(keyedBy: WireKey.self)
       #expect(try container.decode(Int.self, forKey: WireKey(stringValue: "cafe\u{301}")) == 1)
     }) { _ = try wireValue(Scripted.self, bytes) }

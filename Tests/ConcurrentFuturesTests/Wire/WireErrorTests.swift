@@ -136,13 +136,13 @@ private struct DeepContainers: Codable {
 
   @Test func depthIsLimitedInBothDirections() throws {
     // One link is two levels: the case's container and the payload.
-    try expectRoundTrip(Chain(length: 100))
+    try expectRoundTrip(Chain(length: 50))
     #expect(throws: EncodingError.self) { try wireBytes(Chain(length: 600)) }
     #expect(throws: EncodingError.self) { try wireBytes(Loop()) }
     #expect(throws: EncodingError.self) { try wireBytes(Bottomless()) }
     #expect(throws: EncodingError.self) { try wireBytes(DeepContainers()) }
     let shallow = WireLimits(maximumDepth: 50)
-    let bytes = try wireBytes(Chain(length: 100))
+    let bytes = try wireBytes(Chain(length: 60))
     let error = try #require(
       #expect(throws: DecodingError.self) { try wireValue(Chain.self, bytes, limits: shallow) })
     #expect(place(of: error).description == "The message is nested more than 50 levels deep.")

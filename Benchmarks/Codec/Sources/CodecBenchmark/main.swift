@@ -62,6 +62,16 @@ func row(_ name: String, _ byteCount: Int, _ encode: Double, _ decode: Double) {
 }
 
 let coder = Coder()
+if CommandLine.arguments.contains("--first") {
+  struct First: Codable { var a = 1, b = "b" }
+  let clock = ContinuousClock()
+  print("first Int:", try clock.measure { _ = try coder.encode(1) })
+  print("first struct:", try clock.measure { _ = try coder.encode(First()) })
+  print("first decoding of a struct:", try clock.measure { _ = try coder.decode(First.self) })
+  print("first array of structs:", try clock.measure { _ = try coder.encode([First()]) })
+  print("first array of Double:", try clock.measure { _ = try coder.encode([1.5]) })
+  exit(0)
+}
 if CommandLine.arguments.contains("--profile") {
   for _ in 0..<200 {
     _ = try coder.encode(records)

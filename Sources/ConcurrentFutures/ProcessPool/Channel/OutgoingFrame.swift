@@ -5,6 +5,7 @@ import CProcessSupport
 struct OutgoingFrame {
   var header: ChannelHeader
   private let prefix: [UInt8]
+  private var short = ShortPayload()
   let message: EncodedMessage?
   /// How many bytes of the padded frame are in the ring.
   private var written = 0
@@ -36,6 +37,14 @@ struct OutgoingFrame {
     }
     self.header.prefix = prefix.count
     self.header.length = length + self.prefix.count
+  }
+
+  init(_ header: ChannelHeader, short: ShortPayload) {
+    self.header = header
+    self.short = short
+    prefix = []
+    message = nil
+    self.header.length = short.count
   }
 
   /// The largest payload that fits the header.
@@ -101,6 +110,7 @@ struct OutgoingFrame {
       start = 0
     }
     if !prefix.isEmpty { prefix.withUnsafeBytes { take($0) } }
+    if self.short.count > 0 { self.short.withBytes { take($0) } }
     guard let message, count > 0 else { return }
     message.withBytes { take($0) }
     guard count > 0 else { return }

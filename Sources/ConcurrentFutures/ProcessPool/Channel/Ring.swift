@@ -163,8 +163,8 @@ final class GrowingBuffer: @unchecked Sendable {
 
   func append(_ bytes: UnsafeRawBufferPointer, expecting total: Int) {
     if count + bytes.count > capacity {
-      // The first megabyte on credit, then at most three times what has come.
-      capacity = min(max(total, count + bytes.count), max(1 << 20, 4 * (count + bytes.count)))
+      // The first 64 MiB on credit, which are no memory before they are written to; then at most three times what has come.
+      capacity = min(max(total, count + bytes.count), max(64 << 20, 4 * (count + bytes.count)))
       guard let grown = realloc(base, capacity) else { fatalError("out of memory: \(capacity) bytes for a payload") }
       base = grown
     }

@@ -140,7 +140,9 @@ extension ProcessPoolCore {
     guard driver.prepareToSleep() else { return }
     for worker in state.workers { worker.prepareToSleep() }
     cp_fence()
-    let limit = state.workers.contains { $0.hasInput } ? 0 : nanosecondsToSleep(state)
+    // Our own standard error may take nothing at the moment: then those of the workers wait.
+    let mayForward = StandardErrorPipe.mayForward
+    let limit = state.workers.contains { $0.hasInput } ? 0 : nanosecondsToSleep(state, mayForward: mayForward)
     if limit != 0 {
       let wakeDescriptor = driver.wakeDescriptor()
       state.polled.removeAll(keepingCapacity: true)
@@ -150,7 +152,7 @@ extension ProcessPoolCore {
       poll(wakeDescriptor)
       for worker in state.workers {
         poll(worker.isDeaf ? -1 : worker.socket)
-        poll(worker.standardError.isOpen && worker.standardError.mayRead ? worker.standardError.descriptor : -1)
+        poll(worker.standardError.isOpen && mayForward ? worker.standardError.descriptor : -1)
         poll(worker.exitDescriptor)
       }
       driver.stopDriving()
@@ -171,8 +173,8 @@ extension ProcessPoolCore {
       if state.polled[3 * place + 1].revents != 0 {
         worker.hear()
         worker.flush()
-        // It closed its socket and lives on: nothing can be asked of it any more.
-        if worker.isDeaf, worker.reap() == nil { worker.endSending() }
+        // It is ending, which a signal cannot change any more; or it closed its socket and would never be heard again.
+        if worker.isDeaf { worker.kill() }
       }
       if state.polled[3 * place + 2].revents != 0 { worker.standardError.pump() }
       if state.polled[3 * place + 3].revents != 0, let reason = worker.reap() {
@@ -185,7 +187,7 @@ extension ProcessPoolCore {
   }
 
   /// Negative: without limit.
-  private func nanosecondsToSleep(_ driverState: DriverState) -> Int64 {
+  private func nanosecondsToSleep(_ driverState: DriverState, mayForward: Bool) -> Int64 {
     let now = cf_now()
     var limit = Int64.max
     state.withLock { state in
@@ -196,7 +198,7 @@ extension ProcessPoolCore {
       }
     }
     // A worker whose standard error we cannot pass on is looked at now and then.
-    if driverState.workers.contains(where: { $0.standardError.isOpen && !$0.standardError.mayRead }) {
+    if !mayForward, driverState.workers.contains(where: { $0.standardError.isOpen }) {
       limit = min(limit, 20_000_000)
     }
     return limit == .max ? -1 : limit

@@ -26,6 +26,7 @@ extension ProcessPoolCore {
     var followUp = FollowUp()
     var started: ProcessWork?
     var ready: [Future<Void>] = []
+    var setsClock = false
     let now = cf_now()
     state.withLock { state in
       for index in driverState.received.indices {
@@ -36,6 +37,7 @@ extension ProcessPoolCore {
           started = state.scheduler.started(id, slot: header.slot, worker: worker.index, now: now)
           if let timeout = started?.timeout {
             state.scheduler.setDeadline(now &+ timeout, of: id, worker: worker.index)
+            setsClock = true
           }
         case .skipped:
           state.scheduler.skipped(slot: header.slot, worker: worker.index)
@@ -52,8 +54,11 @@ extension ProcessPoolCore {
         }
       }
       dispatch(&state, &followUp)
+      if state.scheduler.mayCongest { setsClock = true }
     }
     act(followUp)
+    // The driver's thread looks at the clock itself when it drives; while another does, it sleeps with an older idea of it.
+    if setsClock, driverState.helped != nil { driver.wake() }
     if let started { _ = started.setRunning() }
     for future in ready { driverState.deliveries.append(.started(future)) }
     for (work, index) in driverState.ended {

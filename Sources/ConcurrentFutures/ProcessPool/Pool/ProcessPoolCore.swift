@@ -93,11 +93,9 @@ final class ProcessPoolCore: @unchecked Sendable {
   func act(_ followUp: FollowUp) {
     for assignment in followUp.assignments {
       let work = assignment.work
-      assignment.handle.send(
-        OutgoingFrame(
-          ChannelHeader(.run, slot: assignment.slot, task: assignment.task.bits, function: work.function.number),
-          message: work.message),
-        defining: work.function)
+      let header = ChannelHeader(
+        .run, slot: assignment.slot, task: assignment.task.bits, function: work.function.number)
+      assignment.handle.send(work.frame(header), defining: work.function)
     }
     for worker in followUp.stopping { worker.requestStop() }
     for worker in followUp.retired { worker.endSending() }

@@ -2,7 +2,8 @@
 /// One submitted task on the parent's side: its encoded argument, which is kept until the answer comes, and its future.
 class ProcessWork: FutureProducer, @unchecked Sendable {
   let function: FunctionDefinition
-  let message: EncodedMessage?
+  private let short: ShortPayload
+  private let message: EncodedMessage?
   /// In nanoseconds; counted from the start of its execution.
   let timeout: UInt64?
   let pool: ProcessPoolCore
@@ -14,9 +15,21 @@ class ProcessWork: FutureProducer, @unchecked Sendable {
 
   init(_ function: FunctionDefinition, _ message: EncodedMessage?, timeout: Duration?, pool: ProcessPoolCore) {
     self.function = function
-    self.message = message
+    if let message {
+      let short = ShortPayload(message)
+      self.short = short ?? ShortPayload()
+      self.message = short == nil ? message : nil
+    } else {
+      short = ShortPayload()
+      self.message = nil
+    }
     self.timeout = timeout?.clampedNanoseconds
     self.pool = pool
+  }
+
+  func frame(_ header: ChannelHeader) -> OutgoingFrame {
+    if let message { return OutgoingFrame(header, message: message) }
+    return OutgoingFrame(header, short: short)
   }
 
   override func futureWasCancelled() { pool.cancelled(self) }
@@ -72,16 +85,17 @@ final class TypedProcessWork<Received: Decodable & Sendable, Output: Sendable>: 
 /// A frame of a worker, copied out of the shared memory. Short payloads lie in it; most are.
 struct ReceivedFrame: Sendable {
   let header: ChannelHeader
-  private var short: (UInt64, UInt64, UInt64, UInt64) = (0, 0, 0, 0)
+  private let short: ShortPayload
   private let long: GrowingBuffer?
   var descriptors: [Int32] = []
 
   init(_ header: ChannelHeader, copying bytes: UnsafeRawBufferPointer) {
     self.header = header
-    if bytes.count <= MemoryLayout.size(ofValue: short) {
+    if bytes.count <= ShortPayload.most {
       long = nil
-      withUnsafeMutableBytes(of: &short) { $0.copyMemory(from: bytes) }
+      short = ShortPayload(copying: bytes)
     } else {
+      short = ShortPayload()
       let buffer = GrowingBuffer()
       buffer.append(bytes, expecting: bytes.count)
       long = buffer
@@ -90,12 +104,13 @@ struct ReceivedFrame: Sendable {
 
   init(_ header: ChannelHeader, _ buffer: GrowingBuffer) {
     self.header = header
+    short = ShortPayload()
     long = buffer
   }
 
   private func withBytes<R>(_ body: (UnsafeRawBufferPointer) -> R) -> R {
     if let long { return body(long.bytes) }
-    return withUnsafeBytes(of: short) { body(UnsafeRawBufferPointer(rebasing: $0.prefix(header.length))) }
+    return short.withBytes(body)
   }
 
   /// What the answer means. Everything in it may come from a hostile process.

@@ -13,7 +13,7 @@ struct StandardErrorPipe {
   init(descriptor: Int32) { self.descriptor = descriptor }
 
   /// Whether our own standard error would take it.
-  var mayRead: Bool { cp_is_writable(2) }
+  static var mayForward: Bool { cp_is_writable(2) }
 
   mutating func taskEnded() { mark = tail.count }
 

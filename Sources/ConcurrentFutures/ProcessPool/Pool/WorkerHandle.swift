@@ -83,6 +83,12 @@ final class WorkerHandle: @unchecked Sendable {
       pending.append(OutgoingFrame(ChannelHeader(.define, function: function.number), prefix: function.bytes))
     }
 
+    /// Whether the frame is written, as a whole.
+    mutating func write(_ frame: inout OutgoingFrame) -> Bool {
+      do { try frame.write(to: &writer) } catch { isBroken = true }
+      return frame.isWhole
+    }
+
     /// Writes what there is room for.
     mutating func flush(_ socket: Int32) {
       while next < pending.count, !isBroken {
@@ -110,6 +116,9 @@ final class WorkerHandle: @unchecked Sendable {
   func send(_ frame: OutgoingFrame, defining function: FunctionDefinition? = nil) {
     deliver { outbox in
       if let function { outbox.define(function) }
+      var frame = frame
+      // Mostly there is room, and nobody before it.
+      if outbox.isEmpty, frame.header.descriptors == 0, outbox.write(&frame) { return }
       outbox.pending.append(frame)
     }
   }
@@ -120,15 +129,19 @@ final class WorkerHandle: @unchecked Sendable {
   private func deliver(_ add: (inout Outbox) -> Void) {
     let (doorbell, isBroken) = outbox.withLock { outbox in
       add(&outbox)
-      outbox.flush(socket)
+      if !outbox.isEmpty {
+        outbox.flush(socket)
+      }
       if !outbox.isEmpty {
         // The worker rings when it has made room; it may have made it just now.
         cp_store32(memory.toWorkerControl.producerWaits, 1)
         cp_fence()
         outbox.flush(socket)
       }
-      hasPending.store(!outbox.isEmpty, ordering: .relaxed)
-      tailAtFlush.store(outbox.writer.seenTail, ordering: .relaxed)
+      if outbox.isEmpty == hasPending.load(ordering: .relaxed) {
+        hasPending.store(!outbox.isEmpty, ordering: .relaxed)
+      }
+      if !outbox.isEmpty { tailAtFlush.store(outbox.writer.seenTail, ordering: .relaxed) }
       let doorbell = outbox.writer.control.takeSleepingConsumer() || outbox.writer.pendingDoorbell
       outbox.writer.pendingDoorbell = false
       return (doorbell, outbox.isBroken)

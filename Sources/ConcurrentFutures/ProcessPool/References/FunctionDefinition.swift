@@ -7,8 +7,6 @@ enum FunctionReference {
   case asyncClosure1(ClosureReference, TypeReference, TypeReference)
   /// A closure of one argument over an array, giving an array.
   case chunk(ClosureReference, TypeReference, TypeReference)
-  /// The same, giving an array of each element's outcome.
-  case chunkOfResults(ClosureReference, TypeReference, TypeReference)
   case task(TypeReference)
   case asyncTask(TypeReference)
 
@@ -25,9 +23,8 @@ enum FunctionReference {
     case .closure2(let closure, let a, let b, let r): write(2, closure, [a, b, r])
     case .asyncClosure1(let closure, let a, let r): write(3, closure, [a, r])
     case .chunk(let closure, let a, let r): write(4, closure, [a, r])
-    case .chunkOfResults(let closure, let a, let r): write(5, closure, [a, r])
-    case .task(let type): write(6, nil, [type])
-    case .asyncTask(let type): write(7, nil, [type])
+    case .task(let type): write(5, nil, [type])
+    case .asyncTask(let type): write(6, nil, [type])
     }
     return writer.bytes
   }
@@ -36,7 +33,7 @@ enum FunctionReference {
     var reader = ReferenceReader(bytes)
     guard let tag = reader.byte() else { return nil }
     var closure = ClosureReference(offset: 0)
-    if tag <= 5 {
+    if tag <= 4 {
       guard let offset = reader.number() else { return nil }
       closure = ClosureReference(offset: offset)
     }
@@ -44,8 +41,8 @@ enum FunctionReference {
     func next() -> TypeReference? { TypeReference(from: &reader) }
     switch tag {
     case 0: self = .closure0(closure, first)
-    case 6: self = .task(first)
-    case 7: self = .asyncTask(first)
+    case 5: self = .task(first)
+    case 6: self = .asyncTask(first)
     default:
       guard let second = next() else { return nil }
       switch tag {
@@ -55,7 +52,6 @@ enum FunctionReference {
         self = .closure2(closure, first, second, third)
       case 3: self = .asyncClosure1(closure, first, second)
       case 4: self = .chunk(closure, first, second)
-      case 5: self = .chunkOfResults(closure, first, second)
       default: return nil
       }
     }

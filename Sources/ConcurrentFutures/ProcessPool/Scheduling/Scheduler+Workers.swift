@@ -27,11 +27,16 @@ extension Scheduler {
     return tasks[Int(id.index)].work
   }
 
+  // In place, field by field: copies of records would retain, and make the writes that follow copy arrays.
+  private func hasSlot(_ slot: Int, worker index: Int) -> Bool {
+    index < workers.count && slot < workers[index]?.slots.count ?? 0
+  }
+
   private func isInFlight(_ id: TaskID, slot: Int, worker index: Int) -> Bool {
-    guard let worker = workers[index], slot < worker.slots.count, worker.slots[slot] == .task(id),
-      let record = record(id)
-    else { return false }
-    return record.worker == index && record.slot == slot
+    guard hasSlot(slot, worker: index), workers[index]!.slots[slot] == .task(id) else { return false }
+    let place = Int(id.index)
+    return place < tasks.count && tasks[place].generation == id.generation && tasks[place].state != .free
+      && tasks[place].worker == index && tasks[place].slot == slot
   }
 
   /// The running task's time is limited from now on.
@@ -41,31 +46,24 @@ extension Scheduler {
 
   /// A task has ended in its worker: its work, or nil if it is not ours any more.
   mutating func ended(_ id: TaskID, slot: Int, worker index: Int, nanoseconds: UInt32) -> Work? {
-    guard var worker = workers[index], slot < worker.slots.count, worker.slots[slot] != .free else { return nil }
-    let isOurs = worker.slots[slot] == .task(id) && record(id)?.worker == index
-    if worker.running == id {
-      worker.running = nil
-      worker.deadline = nil
-    }
-    let time = Double(nanoseconds)
-    worker.averageTime = worker.averageTime.map { $0 + (time - $0) * (time > $0 ? 0.5 : 0.125) } ?? time
-    // In place: a copy of the record would copy its arrays.
-    workers[index]!.running = worker.running
-    workers[index]!.deadline = worker.deadline
-    workers[index]!.averageTime = worker.averageTime
-    workers[index]!.freeSlot(slot)
+    guard hasSlot(slot, worker: index), workers[index]!.slots[slot] != .free else { return nil }
+    let isOurs = isInFlight(id, slot: slot, worker: index)
+    workers[index]!.ended(id, slot: slot, Double(nanoseconds))
     return isOurs ? remove(id) : nil
   }
 
   /// The worker has passed over a task that was revoked.
   mutating func skipped(slot: Int, worker index: Int) {
-    guard let worker = workers[index], slot < worker.slots.count, worker.slots[slot] == .revoked else { return }
+    guard hasSlot(slot, worker: index), workers[index]!.slots[slot] == .revoked else { return }
     workers[index]!.freeSlot(slot)
     workers[index]!.assignedInAll -= 1
   }
 
   /// The worker wants to end after what it has.
-  mutating func leaving(_ index: Int) { workers[index]?.isLeaving = true }
+  mutating func leaving(_ index: Int) {
+    workers[index]?.isLeaving = true
+    mayHaveLeaving = true
+  }
 
   // MARK: taking back
 
@@ -141,9 +139,9 @@ extension Scheduler {
   var mayCongest: Bool {
     var isIdle = false
     var hasMany = false
-    for case let worker? in workers where !worker.isLeaving {
-      if worker.inFlight == 0 { isIdle = true }
-      if worker.inFlight > 1 { hasMany = true }
+    for index in workers.indices where !(workers[index]?.isLeaving ?? true) {
+      if workers[index]!.inFlight == 0 { isIdle = true }
+      if workers[index]!.inFlight > 1 { hasMany = true }
     }
     return isIdle && hasMany
   }
@@ -151,9 +149,9 @@ extension Scheduler {
   /// The next time at which something is due: a task's deadline or a worker's killing.
   var nextDeadline: UInt64? {
     var next: UInt64?
-    for case let worker? in workers {
-      if let deadline = worker.deadline { next = min(next ?? .max, deadline) }
-      if let killAt = worker.killAt { next = min(next ?? .max, killAt) }
+    for index in workers.indices where workers[index] != nil {
+      if let deadline = workers[index]!.deadline { next = min(next ?? .max, deadline) }
+      if let killAt = workers[index]!.killAt { next = min(next ?? .max, killAt) }
     }
     return next
   }

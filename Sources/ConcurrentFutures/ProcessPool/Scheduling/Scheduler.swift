@@ -37,6 +37,8 @@ struct Scheduler<Work: Sendable, Handle: Sendable>: Sendable {
   var spawning = 0
   /// Workers to have although nothing is queued.
   var wanted = 0
+  /// A worker may be leaving: looked at only then.
+  var mayHaveLeaving = false
   /// Workers that ended in a row before they were ready, weighted.
   var earlyDeaths = 0
   static var mostEarlyDeaths: Int { 5 }
@@ -179,12 +181,14 @@ struct Scheduler<Work: Sendable, Handle: Sendable>: Sendable {
   private func workerWithRoom() -> Int? {
     var best: Int?
     var load = Int.max
-    for index in workers.indices {
-      guard let worker = workers[index], worker.hasRoom, worker.inFlight < load else { continue }
-      if let maxTasksPerWorker, worker.assignedInAll >= maxTasksPerWorker { continue }
+    // Field by field: a copy of a record would retain all that it holds.
+    for index in workers.indices where workers[index]?.hasRoom ?? false {
+      let inFlight = workers[index]!.inFlight
+      if inFlight >= load { continue }
+      if let maxTasksPerWorker, workers[index]!.assignedInAll >= maxTasksPerWorker { continue }
       best = index
-      load = worker.inFlight
-      if load == 0, worker.isReady { break }
+      load = inFlight
+      if load == 0, workers[index]!.isReady { break }
     }
     return best
   }
@@ -202,10 +206,9 @@ struct Scheduler<Work: Sendable, Handle: Sendable>: Sendable {
     if isStopped || (queue.count == 0 && wanted == 0) { return 0 }
     var living = spawning
     var idle = spawning
-    for worker in workers {
-      guard let worker, !worker.isLeaving else { continue }
+    for index in workers.indices where !(workers[index]?.isLeaving ?? true) {
       living += 1
-      if worker.inFlight == 0 { idle += 1 }
+      if workers[index]!.inFlight == 0 { idle += 1 }
     }
     let needed = max(queue.count - idle, wanted - living)
     return max(0, min(needed, maxWorkers - living))
@@ -285,6 +288,7 @@ struct Scheduler<Work: Sendable, Handle: Sendable>: Sendable {
     case .stopped: closing = true
     }
     var retired: [Handle] = []
+    guard closing || maxTasksPerWorker != nil || mayHaveLeaving else { return [] }
     for index in workers.indices {
       guard let worker = workers[index], !worker.endsOnRequest, worker.inFlight == 0 else { continue }
       let isUsedUp = maxTasksPerWorker.map { worker.assignedInAll >= $0 } ?? false
@@ -309,6 +313,16 @@ extension Scheduler.WorkerRecord {
     inFlight += 1
     assignedInAll += 1
     return slot
+  }
+
+  mutating func ended(_ id: TaskID, slot: Int, _ time: Double) {
+    if running == id {
+      running = nil
+      deadline = nil
+    }
+    // Longer times count at once, shorter ones after a while: too much in advance is worse than too little.
+    averageTime = averageTime.map { $0 + (time - $0) * (time > $0 ? 0.5 : 0.125) } ?? time
+    freeSlot(slot)
   }
 
   mutating func freeSlot(_ slot: Int) {

@@ -23,6 +23,11 @@ final class PayloadCoder: Sendable {
         "It holds \(message.attachments.count) shared arrays; one task can carry \(DescriptorInbox.mostInOneMessage)."
       throw EncodingError.invalidValue(value, EncodingError.Context(codingPath: [], debugDescription: reason))
     }
+    let size = message.segments.reduce(message.byteCount + 8 * (message.segments.count + 1)) { $0 + $1.bytes.count }
+    if size > OutgoingFrame.largestPayload {
+      let reason = "It takes \(size) bytes; a payload can have 4 GiB. Put it into a SharedArray."
+      throw EncodingError.invalidValue(value, EncodingError.Context(codingPath: [], debugDescription: reason))
+    }
     return message
   }
 

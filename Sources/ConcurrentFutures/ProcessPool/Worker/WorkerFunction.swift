@@ -33,8 +33,6 @@ extension FunctionReference {
       return Self.pair(argument, result) { MakerAsync(closure: closure, argument: $0) }
     case .chunk(let closure, let argument, let result):
       return Self.pair(argument, result) { MakerChunk(closure: closure, argument: $0) }
-    case .chunkOfResults(let closure, let argument, let result):
-      return Self.pair(argument, result) { MakerResults(closure: closure, argument: $0) }
     case .closure2(let closure, let first, let second, let result):
       guard let second = second.codable else { return nil }
       return Self.pair(first, result) { Maker2(closure: closure, first: $0, second: second) }
@@ -111,25 +109,6 @@ private struct MakerChunk: FunctionMaker {
       func both<R: Codable>(_ r: R.Type) -> any WorkerFunction {
         let body = closure.closure(Closure1<A, R>.self).call
         return Call1<[A], [R]> { elements in try elements.map(body) }
-      }
-      return both(result)
-    }
-    return open(argument)
-  }
-}
-
-private struct MakerResults: FunctionMaker {
-  let closure: ClosureReference
-  let argument: any Codable.Type
-  func make(_ result: any Codable.Type) -> any WorkerFunction {
-    func open<A: Codable>(_ a: A.Type) -> any WorkerFunction {
-      func both<R: Codable>(_ r: R.Type) -> any WorkerFunction {
-        let body = closure.closure(Closure1<A, R>.self).call
-        return Call1<[A], [ElementOutcome<R>]> { elements in
-          elements.map { element in
-            do { return .value(try body(element)) } catch { return .error(TravellingError(error)) }
-          }
-        }
       }
       return both(result)
     }

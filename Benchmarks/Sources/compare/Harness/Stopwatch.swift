@@ -1,0 +1,37 @@
+import CMeasure
+
+/// Wall time and processor time since a moment.
+struct Stopwatch: Sendable {
+  private let wall = measure_monotonic_nanoseconds()
+  private let cpu = measure_cpu_nanoseconds()
+
+  func stop() -> Elapsed {
+    let wallNow = measure_monotonic_nanoseconds()
+    return Elapsed(wallSeconds: Double(wallNow - wall) / 1e9, cpuSeconds: Double(measure_cpu_nanoseconds() - cpu) / 1e9)
+  }
+}
+
+struct Elapsed: Sendable {
+  var wallSeconds = 0.0
+  var cpuSeconds = 0.0
+
+  static func + (a: Elapsed, b: Elapsed) -> Elapsed {
+    Elapsed(wallSeconds: a.wallSeconds + b.wallSeconds, cpuSeconds: a.cpuSeconds + b.cpuSeconds)
+  }
+
+  func reading(
+    _ metric: String, _ value: Double, operations: Int, variant: String? = nil, histogram: Histogram? = nil
+  ) -> Reading {
+    Reading(
+      metric: metric, variant: variant, value: value, operations: operations, wallSeconds: wallSeconds,
+      cpuSeconds: cpuSeconds, histogram: histogram)
+  }
+
+  func rate(_ operations: Int, variant: String? = nil) -> Reading {
+    reading("rate", Double(operations) / wallSeconds, operations: operations, variant: variant)
+  }
+
+  func timeEach(_ operations: Int, metric: String = "time each") -> Reading {
+    reading(metric, wallSeconds * 1e9 / Double(operations), operations: operations)
+  }
+}

@@ -1,0 +1,96 @@
+/// Something that is measured.
+protocol Workload: Sendable {
+  /// For `--only`, the JSON and the files' names.
+  var name: String { get }
+  var title: String { get }
+  /// What is timed, in a sentence or two.
+  var text: String { get }
+  /// The figures that a measurement gives, in the order of the table's columns.
+  var metrics: [Metric] { get }
+  /// What is varied; nil if nothing is.
+  var sweep: Sweep? { get }
+  var chart: ChartStyle { get }
+
+  /// How many operations one measurement has at full scale.
+  func operations(at point: Int) -> Int
+  /// Whether a contestant of this process has a way to do it.
+  func admits(_ contestant: any Contestant) -> Bool
+  /// Whether a contestant does this point of the sweep; the longest queues take the slowest too long.
+  func includes(_ contestant: any Contestant, at point: Int) -> Bool
+  /// Whether slow contestants do fewer operations.
+  var isShared: Bool { get }
+  /// Measures a contestant that is admitted.
+  func measure(_ contestant: any Contestant, _ plan: Plan) throws -> [Reading]
+}
+
+extension Workload {
+  var sweep: Sweep? { nil }
+  var chart: ChartStyle { .none }
+  var isShared: Bool { true }
+  func includes(_ contestant: any Contestant, at point: Int) -> Bool { true }
+}
+
+/// All workloads, in the order of the report.
+let workloads: [any Workload] = [
+  TinyTasks(), Submitters(), Workers(), QueueLength(), RoundTrip(), RoundTripAfterPause(), AsyncHop(), AsyncHops(),
+  CompleteFuture(), GatherFutures(), AsCompletedFutures(), ForkJoin(), BlockingSleeps(), PendingFutureMemory(),
+]
+
+/// A parameter that is varied, each value a point of its own.
+struct Sweep: Sendable {
+  var axis: String
+  var points: [Int]
+}
+
+enum ChartStyle: Sendable {
+  case none
+  /// The first metric over the sweep's points.
+  case sweep(yAxis: String)
+  /// The share of operations that took at most so long.
+  case distribution
+}
+
+struct Metric: Sendable {
+  var name: String
+  var unit: Unit
+}
+
+enum Unit: String, Codable, Sendable {
+  case perSecond = "1/s"
+  case nanoseconds = "ns"
+  case bytes = "B"
+
+  var lessIsBetter: Bool { self != .perSecond }
+}
+
+/// What one measurement is asked to do. The runner sends it to the process that does it.
+struct Plan: Codable, Sendable {
+  var workload: String
+  var contestant: String
+  /// The sweep's point; 0 without a sweep.
+  var point: Int
+  var operations: Int
+}
+
+/// One figure, and what it took.
+struct Reading: Codable, Sendable {
+  var metric: String
+  /// Which of several ways of the same contestant; nil if it has one.
+  var variant: String?
+  var value: Double
+  /// Operations in the timed part.
+  var operations: Int
+  var wallSeconds: Double
+  /// User and system time of all threads.
+  var cpuSeconds: Double
+  var histogram: Histogram?
+}
+
+/// Wrong results are no results.
+struct WrongResult: Error, CustomStringConvertible {
+  var description: String
+}
+
+func expect(_ found: Int, _ expected: Int, _ what: String) throws {
+  if found != expected { throw WrongResult(description: "\(what): \(found) instead of \(expected)") }
+}

@@ -1,0 +1,25 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+// A package of its own, so that the guards build quickly and without the contestants of the comparison.
+let settings: [SwiftSetting] = [
+  .swiftLanguageMode(.v6),
+  .enableUpcomingFeature("ExistentialAny"),
+  .enableUpcomingFeature("MemberImportVisibility"),
+]
+
+let package = Package(
+  name: "guards",
+  platforms: [.macOS(.v15)],
+  dependencies: [.package(name: "swift-concurrent-futures", path: "../..")],
+  targets: [
+    // What is counted. No Foundation: it would be most of what is loaded.
+    .executableTarget(
+      name: "hotpaths",
+      dependencies: [.product(name: "ConcurrentFutures", package: "swift-concurrent-futures")],
+      swiftSettings: settings
+    ),
+    // Who counts.
+    .executableTarget(name: "check", swiftSettings: settings),
+  ]
+)
