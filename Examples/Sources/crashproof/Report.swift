@@ -66,7 +66,7 @@ func summary(_ reports: [Report], in time: Duration) -> String {
   ]
   let counts = parts.filter { $0.0 > 0 }.map { "\($0.0) \($0.1)" }.joined(separator: ", ")
   let files = reports.count == 1 ? "1 file" : "\(reports.count) files"
-  return "\(files) in \(milliseconds(time))\(counts.isEmpty ? "" : ": ")\(counts); this program is fine"
+  return "\(files) in \(milliseconds(time))\(counts.isEmpty ? "" : ": ")\(counts)"
 }
 
 private func milliseconds(_ time: Duration) -> String { "\(Int((time / .milliseconds(1)).rounded())) ms" }
