@@ -161,9 +161,10 @@ struct PoolState: ~Copyable {
     }
   }
 
-  /// An idle worker, registered as such, has looked at the others' deques and seen something.
+  /// An idle worker, registered as such, has looked at the others' deques and seen something. False if it was woken
+  /// meanwhile, or if all places are taken: it would come back at once, and look again. Who gives a place up looks, too.
   mutating func unpark(_ worker: Worker) -> Bool {
-    guard removeIdle(worker) else { return false }
+    guard active < maximum, removeIdle(worker) else { return false }
     active += 1
     searching += 1
     return true

@@ -169,6 +169,25 @@ private enum Wakened: Equatable {
     #expect(Counts(state) == Counts(live: 1, active: 1, searching: 0))
   }
 
+  @Test func idleWorkerStaysIdleWhileAllPlacesAreTaken() {
+    var state = PoolState(maximum: 1, spareLimit: 1)
+    let first = startWorking(&state, 1)
+    _ = state.block()
+    let spare = startWorking(&state, 2)
+    state.unblock()
+    state.search()
+    _ = state.park(spare)
+    // The worker that has the place keeps work in its own deque.
+    let tooMany = state.unpark(spare)
+    #expect(!tooMany)
+    #expect(Counts(state) == Counts(live: 2, active: 1, searching: 0, idle: 1))
+    _ = state.block()
+    let wanted = state.unpark(spare)
+    #expect(wanted)
+    #expect(Counts(state) == Counts(live: 2, active: 1, searching: 1))
+    _ = first
+  }
+
   @Test func keepAliveEndsOnlyForWhoIsStillIdle() {
     var state = PoolState(maximum: 1, spareLimit: 0)
     let worker = startWorking(&state, 1)
