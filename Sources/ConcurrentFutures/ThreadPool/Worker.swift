@@ -98,10 +98,7 @@ final class Worker: BlockingHost, @unchecked Sendable {
     }
     // In the order of submission: the oldest of our own, not the newest.
     if let entry = deque.steal() { return entry }
-    if hints.queued > 0, !hints.isOverstaffed, let entry = core.take(for: self, limit: nextBatch()) {
-      batchEnd = deque.nextPosition
-      return entry
-    }
+    if hints.queued > 0, !hints.isOverstaffed, let entry = takeBatch(nextBatch()) { return entry }
     core.withState { $0.search() }
     return search()
   }
@@ -178,7 +175,14 @@ final class Worker: BlockingHost, @unchecked Sendable {
       }
       letsAccumulate = grew
     }
-    return core.take(for: self, limit: letsAccumulate ? 64 : 1)
+    return takeBatch(letsAccumulate ? 64 : 1)
+  }
+
+  /// Takes up to `limit` entries from the pool's queue, all but the first into the deque.
+  private func takeBatch(_ limit: Int) -> QueueEntry? {
+    let entry = core.take(for: self, limit: limit)
+    batchEnd = deque.nextPosition
+    return entry
   }
 
   private func found(_ entry: QueueEntry) -> QueueEntry {
