@@ -10,7 +10,8 @@
 ///                      ▼  │               blocked in wait()
 ///                     idle ──keep-alive over, or shutdown──▶ gone
 /// ```
-/// `active` are the searching and the working: at most `maximum`, except for a moment after a blocked worker has gone on.
+/// `active` are the searching and the working: at most `maximum`, except after a blocked worker has gone on, until one of
+/// them has ended its task.
 /// A submission wakes or starts one worker, and none as long as enough are searching.
 struct PoolState: ~Copyable {
   enum Phase {
@@ -282,6 +283,12 @@ struct PoolState: ~Copyable {
   /// Work that was accepted before, and only changes its place.
   mutating func takeBack(_ entry: QueueEntry) -> Wake {
     queue.append(entry, .medium)
+    return wakeForQueue()
+  }
+
+  /// A worker without a place gives its own deque to those who have one, before what is queued.
+  mutating func handBack(_ deque: StealingDeque) -> Wake {
+    while let entry = deque.pop() { queue.prependMedium(entry) }
     return wakeForQueue()
   }
 

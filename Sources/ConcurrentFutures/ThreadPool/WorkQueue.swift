@@ -21,6 +21,14 @@ struct EntryRing: ~Copyable {
     count &+= 1
   }
 
+  /// Puts an entry before all others.
+  mutating func prepend(_ entry: QueueEntry) {
+    if isFull { grow() }
+    head = (head &- 1) & mask
+    buffer[head] = entry.bits
+    count &+= 1
+  }
+
   mutating func popFirst() -> QueueEntry? {
     if count == 0 { return nil }
     let bits = buffer[head]
@@ -109,6 +117,12 @@ struct WorkQueue: ~Copyable {
     case .low: low.append(entry)
     case .background: background.append(entry)
     }
+  }
+
+  /// Puts back what was of medium priority, as the next of these.
+  mutating func prependMedium(_ entry: QueueEntry) {
+    count &+= 1
+    medium.prepend(entry)
   }
 
   /// - Parameter mediumIsLate: the caller has earlier entries of medium priority.

@@ -42,6 +42,15 @@ private func number(_ entry: QueueEntry?) -> Int? { entry.map { Int($0.bits >> 4
     #expect(rest == [1, 2, 4, 5, 7, 8])
   }
 
+  @Test func ringTakesEntriesBackInFront() {
+    var ring = EntryRing(capacity: 2)
+    for value in 3...5 { ring.append(entry(value)) }
+    for value in [2, 1, 0] { ring.prepend(entry(value)) }
+    var order: [Int] = []
+    while let value = number(ring.popFirst()) { order.append(value) }
+    #expect(order == [0, 1, 2, 3, 4, 5])
+  }
+
   @Test func ringIsFullBeforeItGrows() {
     var ring = EntryRing(capacity: 2)
     let atFirst = ring.isFull
