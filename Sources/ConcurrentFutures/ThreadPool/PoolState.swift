@@ -112,13 +112,7 @@ struct PoolState: ~Copyable {
       searching += 1
       return .wake(worker)
     }
-    guard live < maximum + spareLimit else {
-      guard let worker = callable.popLast() else { return .nobody }
-      worker.isCallable = false
-      active += 1
-      searching += 1
-      return .call(worker)
-    }
+    guard live < maximum + spareLimit else { return call() }
     live += 1
     active += 1
     searching += 1
@@ -190,13 +184,23 @@ struct PoolState: ~Copyable {
     live -= 1
   }
 
-  /// A worker that was asked for does not come.
-  mutating func startFailed(_ error: BrokenExecutorError) -> [QueueEntry] {
+  /// A worker that was asked for does not come. The others go on; with none, nothing would ever run what is queued.
+  mutating func startFailed(_ error: BrokenExecutorError) -> (entries: [QueueEntry], wake: Wake) {
     live -= 1
     active -= 1
     searching -= 1
-    // The others go on; with none, nothing would ever run what is queued.
-    return live == 0 ? breakDown(error).entries : []
+    if live == 0 { return (breakDown(error).entries, .nobody) }
+    // All others may be waiting for what this one was to do.
+    return ([], active < maximum ? call() : .nobody)
+  }
+
+  /// Calls the last worker that has gone to wait for a future.
+  private mutating func call() -> Wake {
+    guard let worker = callable.popLast() else { return .nobody }
+    worker.isCallable = false
+    active += 1
+    searching += 1
+    return .call(worker)
   }
 
   // MARK: blocking
