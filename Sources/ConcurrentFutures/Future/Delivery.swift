@@ -11,7 +11,8 @@ import Synchronization
 // A callback may end other futures, whose callbacks end others. Those deliveries nest on the stack, up to a small depth;
 // deeper ones are handed to the outermost delivery of the thread, which runs them when the stack has unwound. A chain of a
 // million `map`s therefore needs a constant amount of stack. Cancellation, which goes the same chain in the other direction,
-// nests by the same rule.
+// nests by the same rule. A callback that blocks in `wait` first runs what its thread has put off: it may be waiting for
+// that.
 
 private let maximumDepth: UInt32 = 16
 
@@ -138,9 +139,9 @@ extension _FutureCore {
     deferred.append(item)
   }
 
-  private final func runDeferredDeliveries() {
-    let thread = cf_thread()
-    guard let opaque = thread.pointee.deferred_deliveries else { return }
+  /// Before this thread sleeps. The list stays: it belongs to the outermost delivery.
+  final func deliverWhatWasPutOff() {
+    guard let opaque = cf_thread().pointee.deferred_deliveries else { return }
     let deferred = Unmanaged<DeferredDeliveries>.fromOpaque(opaque).takeUnretainedValue()
     while let item = deferred.takeNext() {
       switch item {
@@ -148,6 +149,12 @@ extension _FutureCore {
       case .cancellation(let producer): producer.futureWasCancelled()
       }
     }
+  }
+
+  private final func runDeferredDeliveries() {
+    deliverWhatWasPutOff()
+    let thread = cf_thread()
+    guard let opaque = thread.pointee.deferred_deliveries else { return }
     thread.pointee.deferred_deliveries = nil
     Unmanaged<DeferredDeliveries>.fromOpaque(opaque).release()
   }

@@ -42,6 +42,7 @@ extension _FutureCore {
       if acquired().isDone { return true }
     }
     if let deadline, deadline.remaining == 0 { return acquired().isDone }
+    deliverWhatWasPutOff()
     if Spinning.until({ self.acquired().isDone }) { return true }
     if host == nil { FutureDiagnostics.noteBlockingWait() }
     if let host, deadline == nil {
