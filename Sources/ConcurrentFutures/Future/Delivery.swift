@@ -23,21 +23,10 @@ private final class DeferredDeliveries {
     case cancellation(FutureProducer)
   }
 
-  private var items: [Item] = []
-  private var next = 0
+  private var items = CompactingQueue<Item>()
 
   func append(_ item: Item) { items.append(item) }
-
-  func takeNext() -> Item? {
-    guard next < items.count else { return nil }
-    let item = items[next]
-    next += 1
-    if next == items.count {
-      items.removeAll(keepingCapacity: true)
-      next = 0
-    }
-    return item
-  }
+  func takeNext() -> Item? { items.popFirst() }
 }
 
 extension _FutureCore {

@@ -138,6 +138,26 @@ private func number(_ entry: QueueEntry?) -> Int? { entry.map { Int($0.bits >> 4
   }
 }
 
+@Suite struct CompactingQueueTests {
+  @Test func keepsTheOrderAndOnlyWhatIsThere() {
+    var queue = CompactingQueue<(Int, LeakProbe)>()
+    let live = LiveCount()
+    var popped: [Int] = []
+    // Never empty, as the queue of a busy actor.
+    for round in 0..<1_000 {
+      queue.append((round, live.probe()))
+      if round >= 100, let first = queue.popFirst() { popped.append(first.0) }
+    }
+    #expect(queue.count == 100)
+    #expect(live.count == 100)
+    #expect(popped == Array(0..<900))
+    #expect(queue.removeAll().map(\.0) == Array(900..<1_000))
+    #expect(live.count == 0)
+    let rest = queue.popFirst()
+    #expect(rest == nil)
+  }
+}
+
 @Suite struct ThreadPoolDequeTests {
   @Test func ownerTakesTheNewestAndThievesTheOldest() {
     let deque = StealingDeque(capacity: 2)
