@@ -65,7 +65,7 @@ import Testing
 
   @Test func duplicatesThatEndWhileTheyAreRegisteredComeOnce() async throws {
     try await race(
-      rounds: 1000, prepare: { _ in (Future<Int>(), Tally()) },
+      rounds: stress(1000), prepare: { _ in (Future<Int>(), Tally()) },
       [
         { subject in for _ in asCompleted([subject.0, subject.0, subject.0]) { subject.1.add() } },
         { subject in subject.0.complete(with: .success(1)) },
@@ -128,7 +128,7 @@ import Testing
   }
 
   @Test func manyConsumersGetEachFutureOnce() async throws {
-    let futures = (0..<2000).map { _ in Future<Int>() }
+    let futures = (0..<stress(2000)).map { _ in Future<Int>() }
     let sequence = asCompleted(futures)
     let seen = Log<Future<Int>>()
     async let consuming: [Void] = onThreads(3) { _ in for future in sequence { seen.append(future) } }
@@ -136,8 +136,8 @@ import Testing
     try await onThread { for future in futures { future.complete(with: .success(1)) } }
     _ = try await consuming
     await awaiting
-    #expect(seen.count == 2000)
-    #expect(Set(seen.entries).count == 2000)
+    #expect(seen.count == stress(2000))
+    #expect(Set(seen.entries).count == stress(2000))
   }
 
   @Test func cancelledTaskEndsItsIterationAndNothingElse() async {

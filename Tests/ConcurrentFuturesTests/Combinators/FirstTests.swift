@@ -99,7 +99,7 @@ import Testing
 
   @Test func raceOfManyThreadsHasOneWinner() async throws {
     try await race(
-      rounds: 1000,
+      rounds: stress(1000),
       prepare: { _ in
         let futures = [Future<Int>(), Future<Int>()]
         return (futures, firstCompleted(of: futures), Tally())

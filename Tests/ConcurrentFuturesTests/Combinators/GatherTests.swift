@@ -102,14 +102,14 @@ import Testing
   }
 
   @Test func hundredThousandFuturesAreGathered() async throws {
-    let futures = (0..<100_000).map { _ in Future<Int>() }
+    let futures = (0..<stress(100_000)).map { _ in Future<Int>() }
     let all = gather(futures)
     let results = gatherResults(futures)
     _ = try await onThreads(2) { thread in
       for index in stride(from: thread, to: futures.count, by: 2) { futures[index].complete(with: .success(index)) }
     }
-    #expect(try await all.value == Array(0..<100_000))
-    #expect(try await results.value.count == 100_000)
+    #expect(try await all.value == Array(0..<stress(100_000)))
+    #expect(try await results.value.count == stress(100_000))
   }
 
   @Test func failedGatherKeepsNoChildAlive() {
@@ -169,7 +169,7 @@ import Testing
   }
 
   @Test func completionsFromManyThreadsCompleteAGatherOnce() async throws {
-    for round in 0..<100 {
+    for round in 0..<stress(100) {
       let futures = (0..<16).map { _ in Future<Int>() }
       let all = gather(futures)
       let calls = Tally()

@@ -110,7 +110,7 @@ import Testing
   }
 
   @Test(arguments: World.allCases) func manyFuturesCompletedByManyThreads(world: World) async throws {
-    let futures = (0..<20_000).map { _ in Future<Int>() }
+    let futures = (0..<stress(20_000)).map { _ in Future<Int>() }
     async let outcome = world.wait(futures)
     _ = try await onThreads(2) { thread in
       for index in stride(from: thread, to: futures.count, by: 2) { futures[index].complete(with: .success(index)) }

@@ -133,7 +133,7 @@ import Testing
 
   @Test func firstWriterWinsAmongManyThreads() async throws {
     let threads = 8
-    for round in 0..<200 {
+    for round in 0..<stress(200) {
       let future = Future<Int>()
       let seen = Log<Int>()
       future.addDoneCallback { seen.append($0.valueIfDone ?? -1) }

@@ -8,9 +8,9 @@ import Testing
     try await onThread {
       let first = Future<Int>()
       var last = first
-      for _ in 0..<1_000_000 { last = last.map { $0 + 1 } }
+      for _ in 0..<stress(1_000_000) { last = last.map { $0 + 1 } }
       first.complete(with: .success(0))
-      #expect(last.valueIfDone == 1_000_000)
+      #expect(last.valueIfDone == stress(1_000_000))
     }
   }
 
@@ -18,7 +18,7 @@ import Testing
     try await onThread {
       let first = Future<Int>()
       var last = first
-      for index in 0..<100_000 {
+      for index in 0..<stress(100_000) {
         switch index % 4 {
         case 0: last = last.map { $0 + 1 }
         case 1: last = last.flatMap { .succeeded($0 + 1) }
@@ -27,19 +27,19 @@ import Testing
         }
       }
       first.complete(with: .success(0))
-      #expect(last.valueIfDone == 99_999)
+      #expect(last.valueIfDone == stress(100_000) - 1)
     }
   }
 
   @Test func flatMapsThatWaitForOneAnotherComplete() async throws {
     try await onThread {
-      let inner = (0..<50_000).map { _ in Future<Int>() }
+      let inner = (0..<stress(50_000)).map { _ in Future<Int>() }
       let first = Future<Int>()
       var last = first
       for future in inner { last = last.flatMap { sum in future.map { sum + $0 } } }
       first.complete(with: .success(0))
       for future in inner { future.complete(with: .success(1)) }
-      #expect(last.valueIfDone == 50_000)
+      #expect(last.valueIfDone == stress(50_000))
     }
   }
 
@@ -47,7 +47,7 @@ import Testing
     try await onThread {
       let first = Future<Int>()
       var last = first
-      for _ in 0..<300_000 { last = last.map { $0 } }
+      for _ in 0..<stress(300_000) { last = last.map { $0 } }
       first.complete(with: .failure(TestError(1)))
       #expect(throws: TestError(1)) { try last.resultIfDone?.get() }
     }
@@ -57,7 +57,7 @@ import Testing
     try await onThread {
       let first = Future<Int>()
       var all = [first]
-      for _ in 0..<100_000 { all.append(all.last!.map { $0 }) }
+      for _ in 0..<stress(100_000) { all.append(all.last!.map { $0 }) }
       #expect(all.last!.cancel())
       #expect(first.isCancelled)
       #expect(all.allSatisfy { $0.isCancelled })
@@ -68,7 +68,7 @@ import Testing
     try await onThread {
       let first = Future<Int>()
       var last = first
-      for _ in 0..<100_000 { last = last.map { $0 } }
+      for _ in 0..<stress(100_000) { last = last.map { $0 } }
       first.cancel()
       #expect(last.isCancelled)
     }
@@ -80,7 +80,7 @@ import Testing
       let probe = live.probe()
       let first = Future<Int>()
       var last = first
-      for _ in 0..<300_000 {
+      for _ in 0..<stress(300_000) {
         last = last.map {
           probe.touch()
           return $0
@@ -102,8 +102,8 @@ import Testing
     let live = LiveCount()
     try await onThread {
       var head: Future<Node>?
-      for _ in 0..<300_000 { head = .succeeded(Node(head, live.probe())) }
-      #expect(live.count == 300_000)
+      for _ in 0..<stress(300_000) { head = .succeeded(Node(head, live.probe())) }
+      #expect(live.count == stress(300_000))
       head = nil
       #expect(live.count == 0)
     }
@@ -115,7 +115,7 @@ import Testing
       let first = Future<Int>()
       first.addDoneCallback { [probe = live.probe()] _ in probe.touch() }
       var last = first
-      for _ in 0..<50_000 { last = gather([last, .succeeded(1)]).map { $0[0] } }
+      for _ in 0..<stress(50_000) { last = gather([last, .succeeded(1)]).map { $0[0] } }
       first.complete(with: .success(3))
       #expect(last.valueIfDone == 3)
     }
@@ -126,9 +126,9 @@ import Testing
     try await onThread {
       let future = Future<Int>()
       let log = Log<Int>()
-      for index in 0..<100_000 { future.addDoneCallback { _ in log.append(index) } }
+      for index in 0..<stress(100_000) { future.addDoneCallback { _ in log.append(index) } }
       future.complete(with: .success(1))
-      #expect(log.entries == Array(0..<100_000))
+      #expect(log.entries == Array(0..<stress(100_000)))
     }
   }
 
@@ -136,11 +136,11 @@ import Testing
     let live = LiveCount()
     try await onThread {
       let future = Future<Int>()
-      for _ in 0..<100_000 {
+      for _ in 0..<stress(100_000) {
         let probe = live.probe()
         future.addDoneCallback { _ in probe.touch() }
       }
-      #expect(live.count == 100_000)
+      #expect(live.count == stress(100_000))
     }
     #expect(live.count == 0)
   }
@@ -189,7 +189,9 @@ import Testing
     try await waiting
   }
 
-  @Test(arguments: [nil, Duration.seconds(patience)]) func deepCallbackMayWaitForWhatItEnds(timeout: Duration?) async throws {
+  @Test(arguments: [nil, Duration.seconds(patience)]) func deepCallbackMayWaitForWhatItEnds(timeout: Duration?)
+    async throws
+  {
     let values = try await onThread {
       let values = Log<Int?>()
       let futures = (0..<40).map { _ in Future<Int>() }

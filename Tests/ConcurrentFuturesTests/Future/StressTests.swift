@@ -6,7 +6,7 @@ import Testing
 /// Many futures, many threads, and every callback counted.
 @Suite(.serialized) struct StressTests {
   @Test func everyCallbackOfManyFuturesRunsOnce() async throws {
-    let count = 100_000
+    let count = stress(100_000)
     let futures = (0..<count).map { _ in Future<Int>() }
     let (early, late, mapped) = (CallCounts(count), CallCounts(count), CallCounts(count))
     let ends = Tally()
@@ -35,7 +35,7 @@ import Testing
     #expect(mapped.total == count / 10)
   }
 
-  private let rounds = 3000
+  private let rounds = stress(3000)
 
   @Test func cancelAgainstComplete() async throws {
     try await race(
