@@ -35,7 +35,7 @@ import Testing
     #expect(mapped.total == count / 10)
   }
 
-  private let rounds = stress(3000)
+  private let rounds = stress(20_000)
 
   @Test func cancelAgainstComplete() async throws {
     try await race(
@@ -133,7 +133,7 @@ import Testing
   }
 
   @Test func taskCancellationAgainstComplete() async throws {
-    for round in 0..<rounds {
+    for round in 0..<rounds / 5 {
       let future = Future<Int>()
       let task = Task { try await future.value }
       let limited = Task { try await future.value(within: .microseconds(20)) }
@@ -167,8 +167,10 @@ import Testing
       },
       [
         { $0.runBody() },
-        { $0.complete(with: .success("made by another, and longer than sixteen bytes")) },
-        { $0.cancel() },
+        { future in
+          future.complete(with: .success("made by another, and longer than sixteen bytes"))
+          future.cancel()
+        },
       ]
     ) { round, future in
       #expect(future.isDone, "round \(round)")

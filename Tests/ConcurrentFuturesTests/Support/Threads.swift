@@ -1,3 +1,4 @@
+import CPlatformSupport
 import Dispatch
 import Foundation
 import Synchronization
@@ -82,6 +83,10 @@ func race<Subject: Sendable>(
       line.meet(round: 3 * round)
       let subject = holder.value.withLock { $0! }
       line.meet(round: 3 * round + 1)
+      // Now one is a little earlier, now another: the windows of some races are a few instructions wide.
+      var random = SeededGenerator(seed: UInt64(round * bodies.count + index))
+      let longest = UInt64(1) << (random.next() % 10)
+      for _ in 0..<random.next() % longest { cf_pause() }
       bodies[index](subject)
       line.meet(round: 3 * round + 2)
       if index == 0 { check(round, subject) }
