@@ -28,11 +28,13 @@ extension Future {
   /// A callback's registration beyond the first.
   @usableFromInline final class CallbackRegistration: Registration, @unchecked Sendable {
     // Belongs to the list's lock while linked, to the thread that unlinked the node afterwards.
-    private var callback: (@Sendable (Future<Success>) -> Void)?
+    @exclusivity(unchecked) private var callback: (@Sendable (Future<Success>) -> Void)?
     @usableFromInline init(_ callback: @escaping @Sendable (Future<Success>) -> Void) { self.callback = callback }
     @usableFromInline override func deliver(_ future: FutureCore) {
-      let callback = callback.take()
-      callback?(unsafeDowncast(future, to: Future<Success>.self))
+      // Not `take()`: that asks the runtime for the metadata of the closure's type, each time.
+      let taken = callback
+      callback = nil
+      taken?(unsafeDowncast(future, to: Future<Success>.self))
     }
     // A token may outlive the callback; what the callback captured need not.
     override func wasRemoved() { callback = nil }
