@@ -27,7 +27,7 @@ extension Future {
   /// - Throws: ``TimeoutError`` when the time has run out, which leaves the future and its other waiters alone; and what
   ///   ``value`` throws.
   public func value(within limit: Duration) async throws -> Success {
-    precondition(limit >= .zero, "limit must not be negative")
+    require(limit >= .zero, "limit must not be negative")
     if let result = resultIfDone { return try result.get() }
     let deadline = Deadline(after: limit)
     if try await TaskWaiter.wait(for: self, deadline: deadline) == .timedOut {

@@ -7,8 +7,7 @@ import Synchronization
 /// ended run on Swift's default executor, still one at a time.
 final class PoolSerialExecutor: SerialExecutor {
   private struct State {
-    var jobs: [UnownedJob] = []
-    var next = 0
+    var jobs = CompactingQueue<UnownedJob>()
     var isDraining = false
 
     /// Whether somebody has to be sent to drain.
@@ -19,14 +18,9 @@ final class PoolSerialExecutor: SerialExecutor {
     }
 
     mutating func takeNext() -> UnownedJob? {
-      guard next < jobs.count else {
-        jobs.removeAll(keepingCapacity: true)
-        next = 0
-        isDraining = false
-        return nil
-      }
-      defer { next += 1 }
-      return jobs[next]
+      let job = jobs.popFirst()
+      if job == nil { isDraining = false }
+      return job
     }
   }
 

@@ -163,7 +163,7 @@ final class CompletionQueueHandle: Sendable {
 
   @usableFromInline init(_ futures: [_FutureCore], limit: Duration? = nil) {
     if let limit {
-      precondition(limit >= .zero, "timeout must not be negative")
+      require(limit >= .zero, "timeout must not be negative")
     }
     deadline = limit.map(Deadline.init(after:))
     self.limit = limit ?? .zero

@@ -53,7 +53,7 @@ private final class WaitCondition<S: Sendable>: FutureObserver, @unchecked Senda
 
   init(_ futures: some Sequence<Future<S>>, timeout: Duration?, returnWhen: ReturnWhen) {
     if let timeout {
-      precondition(timeout >= .zero, "timeout must not be negative")
+      require(timeout >= .zero, "timeout must not be negative")
     }
     deadline = timeout.map(Deadline.init(after:))
     self.futures = Set(futures)

@@ -11,7 +11,8 @@ import Synchronization
 // A callback may end other futures, whose callbacks end others. Those deliveries nest on the stack, up to a small depth;
 // deeper ones are handed to the outermost delivery of the thread, which runs them when the stack has unwound. A chain of a
 // million `map`s therefore needs a constant amount of stack. Cancellation, which goes the same chain in the other direction,
-// nests by the same rule.
+// nests by the same rule. A callback that blocks in `wait` first runs what its thread has put off: it may be waiting for
+// that.
 
 private let maximumDepth: UInt32 = 16
 
@@ -22,21 +23,10 @@ private final class DeferredDeliveries {
     case cancellation(FutureProducer)
   }
 
-  private var items: [Item] = []
-  private var next = 0
+  private var items = CompactingQueue<Item>()
 
   func append(_ item: Item) { items.append(item) }
-
-  func takeNext() -> Item? {
-    guard next < items.count else { return nil }
-    let item = items[next]
-    next += 1
-    if next == items.count {
-      items.removeAll(keepingCapacity: true)
-      next = 0
-    }
-    return item
-  }
+  func takeNext() -> Item? { items.popFirst() }
 }
 
 extension _FutureCore {
@@ -138,9 +128,9 @@ extension _FutureCore {
     deferred.append(item)
   }
 
-  private final func runDeferredDeliveries() {
-    let thread = cf_thread()
-    guard let opaque = thread.pointee.deferred_deliveries else { return }
+  /// Before this thread sleeps. The list stays: it belongs to the outermost delivery.
+  final func deliverWhatWasPutOff() {
+    guard let opaque = cf_thread().pointee.deferred_deliveries else { return }
     let deferred = Unmanaged<DeferredDeliveries>.fromOpaque(opaque).takeUnretainedValue()
     while let item = deferred.takeNext() {
       switch item {
@@ -148,6 +138,12 @@ extension _FutureCore {
       case .cancellation(let producer): producer.futureWasCancelled()
       }
     }
+  }
+
+  private final func runDeferredDeliveries() {
+    deliverWhatWasPutOff()
+    let thread = cf_thread()
+    guard let opaque = thread.pointee.deferred_deliveries else { return }
     thread.pointee.deferred_deliveries = nil
     Unmanaged<DeferredDeliveries>.fromOpaque(opaque).release()
   }

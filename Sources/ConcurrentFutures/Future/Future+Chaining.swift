@@ -103,7 +103,7 @@ extension Future {
   ///
   /// The callbacks of a time-out run on a Dispatch queue.
   public func timeout(after limit: Duration) -> Future {
-    precondition(limit >= .zero, "limit must not be negative")
+    require(limit >= .zero, "limit must not be negative")
     let derived = derived { source, derived in derived.complete(copying: source) }
     if derived.isDone { return derived }
     let expiry = Expiry(source: self, derived: derived, limit: limit)

@@ -13,7 +13,7 @@ extension Future {
   @inlinable
   public func wait(timeout: Duration? = nil) throws -> Success {
     if let timeout {
-      precondition(timeout >= .zero, "timeout must not be negative")
+      require(timeout >= .zero, "timeout must not be negative")
     }
     var state = acquired()
     if !state.isDone {
@@ -42,8 +42,9 @@ extension _FutureCore {
       if acquired().isDone { return true }
     }
     if let deadline, deadline.remaining == 0 { return acquired().isDone }
+    deliverWhatWasPutOff()
     // Who waits for another process may read its answer itself, which spares waking a thread for that.
-    if let producer = producerCore(), producer.help(self) { return true }
+    if acquired().hasProducer, let producer = producerCore(), producer.help(self) { return true }
     if Spinning.until({ self.acquired().isDone }) { return true }
     if host == nil { FutureDiagnostics.noteBlockingWait() }
     if let host, deadline == nil {

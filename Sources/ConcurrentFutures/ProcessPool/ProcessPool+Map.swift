@@ -24,7 +24,7 @@ extension ProcessPool {
   func mapArray<A: Codable & Sendable, R: Codable & Sendable>(
     _ elements: [A], chunkSize: Int?, _ transform: @escaping @Sendable (A) throws -> R
   ) -> Future<[R]> {
-    precondition(chunkSize.map { $0 > 0 } ?? true, "chunkSize must be greater than 0")
+    require(chunkSize.map { $0 > 0 } ?? true, "chunkSize must be greater than 0")
     let function: FunctionDefinition
     do { function = try FunctionRegistry.closure1(transform, .chunk) } catch { return .failed(error) }
     let map = ChunkedMap<A, R>(elements, chunkSize: chunkSize, function, core)

@@ -160,7 +160,7 @@ extension ProcessPool {
     _ make: () throws(TaskEncodingError) -> (FunctionDefinition, EncodedMessage?),
     unpack: @escaping @Sendable (Received) -> Output
   ) -> Future<Output> {
-    precondition(retries >= 0, "retries must not be negative")
+    require(retries >= 0, "retries must not be negative")
     let function: FunctionDefinition
     let message: EncodedMessage?
     do { (function, message) = try make() } catch { return .failed(error) }

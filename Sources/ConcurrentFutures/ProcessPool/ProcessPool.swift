@@ -53,8 +53,8 @@ public final class ProcessPool: Sendable {
     maxWorkers: Int, maxTasksPerWorker: Int?, name: String, initializer: (any ProcessTask)?, options: Options,
     injectedSpawnFailure: (@Sendable () -> Int32)?
   ) {
-    precondition(maxWorkers > 0, "a ProcessPool needs at least one worker")
-    precondition(maxTasksPerWorker.map { $0 > 0 } ?? true, "maxTasksPerWorker must be at least 1")
+    require(maxWorkers > 0, "maxWorkers must be greater than 0, not \(maxWorkers)")
+    require(maxTasksPerWorker.map { $0 > 0 } ?? true, "maxTasksPerWorker must be greater than 0")
     var encoded: WorkerBlueprint.Initializer?
     var failure: (any Error)?
     do { encoded = try initializer.map { try Self.encode($0) } } catch { failure = error }

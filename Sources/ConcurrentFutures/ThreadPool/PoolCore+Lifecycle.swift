@@ -45,10 +45,12 @@ extension PoolCore {
     if started || !worker.take() { return }
     let error = BrokenExecutorError(
       name: name, reason: "neither Dispatch nor the system has a thread for it; end some threads or use fewer workers")
-    let (entries, waiters) = withState { state in
-      let entries = state.startFailed(error)
-      return (entries, state.isRunning ? [] : takeAllSpaceWaiters())
+    let (entries, waiters, wake) = withState { state in
+      let (entries, wake) = state.startFailed(error)
+      if state.isBroken { setFate(.reject) }
+      return (entries, state.isRunning ? [] : takeAllSpaceWaiters(), wake)
     }
+    self.wake(wake)
     fail(entries, waiters, error)
     signalEnd()
   }
@@ -84,9 +86,9 @@ extension PoolCore {
   private func breakDown(_ error: BrokenExecutorError) {
     let (entries, idle, waiters) = withState { state in
       let (entries, idle) = state.breakDown(error)
+      setFate(.reject)
       return (entries, idle, takeAllSpaceWaiters())
     }
-    setFate(.reject)
     for worker in idle { worker.unpark() }
     fail(entries, waiters, error)
     settleDeques()
@@ -118,13 +120,12 @@ extension PoolCore {
 
   /// Takes no more work. What is queued is still done, or cancelled if `cancelPending`.
   func beginShutdown(cancelPending: Bool) {
-    let (idle, pending, waiters, isBroken) = withState { state in
-      (
-        state.beginDraining(), cancelPending ? state.queue.remove { $0.item != nil } : [],
-        takeAllSpaceWaiters(), state.isBroken
+    let (idle, pending, waiters) = withState { state in
+      if cancelPending && !state.isBroken { setFate(.cancel) }
+      return (
+        state.beginDraining(), cancelPending ? state.queue.remove { $0.item != nil } : [], takeAllSpaceWaiters()
       )
     }
-    if cancelPending && !isBroken { setFate(.cancel) }
     for worker in idle { worker.unpark() }
     for waiter in waiters { waiter.complete(with: .success(())) }
     for entry in pending {

@@ -345,6 +345,7 @@ final class PoolCore: TaskExecutor, @unchecked Sendable {
     }
   }
 
+  /// Under the lock: the fate goes with the phase.
   func setFate(_ new: Fate) { fate.store(new, ordering: .relaxed) }
   var settlesPending: Bool { fate.load(ordering: .relaxed) != .run }
 

@@ -10,7 +10,8 @@
 ///                      ▼  │               blocked in wait()
 ///                     idle ──keep-alive over, or shutdown──▶ gone
 /// ```
-/// `active` are the searching and the working: at most `maximum`, except for a moment after a blocked worker has gone on.
+/// `active` are the searching and the working: at most `maximum`, except after a blocked worker has gone on, until one of
+/// them has ended its task.
 /// A submission wakes or starts one worker, and none as long as enough are searching.
 struct PoolState: ~Copyable {
   enum Phase {
@@ -111,13 +112,7 @@ struct PoolState: ~Copyable {
       searching += 1
       return .wake(worker)
     }
-    guard live < maximum + spareLimit else {
-      guard let worker = callable.popLast() else { return .nobody }
-      worker.isCallable = false
-      active += 1
-      searching += 1
-      return .call(worker)
-    }
+    guard live < maximum + spareLimit else { return call() }
     live += 1
     active += 1
     searching += 1
@@ -161,9 +156,10 @@ struct PoolState: ~Copyable {
     }
   }
 
-  /// An idle worker, registered as such, has looked at the others' deques and seen something.
+  /// An idle worker, registered as such, has looked at the others' deques and seen something. False if it was woken
+  /// meanwhile, or if all places are taken: it would come back at once, and look again. Who gives a place up looks, too.
   mutating func unpark(_ worker: Worker) -> Bool {
-    guard removeIdle(worker) else { return false }
+    guard active < maximum, removeIdle(worker) else { return false }
     active += 1
     searching += 1
     return true
@@ -188,13 +184,23 @@ struct PoolState: ~Copyable {
     live -= 1
   }
 
-  /// A worker that was asked for does not come.
-  mutating func startFailed(_ error: BrokenExecutorError) -> [QueueEntry] {
+  /// A worker that was asked for does not come. The others go on; with none, nothing would ever run what is queued.
+  mutating func startFailed(_ error: BrokenExecutorError) -> (entries: [QueueEntry], wake: Wake) {
     live -= 1
     active -= 1
     searching -= 1
-    // The others go on; with none, nothing would ever run what is queued.
-    return live == 0 ? breakDown(error).entries : []
+    if live == 0 { return (breakDown(error).entries, .nobody) }
+    // All others may be waiting for what this one was to do.
+    return ([], active < maximum ? call() : .nobody)
+  }
+
+  /// Calls the last worker that has gone to wait for a future.
+  private mutating func call() -> Wake {
+    guard let worker = callable.popLast() else { return .nobody }
+    worker.isCallable = false
+    active += 1
+    searching += 1
+    return .call(worker)
   }
 
   // MARK: blocking
@@ -281,6 +287,12 @@ struct PoolState: ~Copyable {
   /// Work that was accepted before, and only changes its place.
   mutating func takeBack(_ entry: QueueEntry) -> Wake {
     queue.append(entry, .medium)
+    return wakeForQueue()
+  }
+
+  /// A worker without a place gives its own deque to those who have one, before what is queued.
+  mutating func handBack(_ deque: StealingDeque) -> Wake {
+    while let entry = deque.pop() { queue.prependMedium(entry) }
     return wakeForQueue()
   }
 

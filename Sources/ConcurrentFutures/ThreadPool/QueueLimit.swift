@@ -21,7 +21,7 @@ public struct QueueLimit: Sendable {
   ///
   /// What workers submit to their own pool is not counted and never waits: a worker could wait for itself.
   public static func atMost(_ count: Int, whenFull: WhenFull) -> QueueLimit {
-    precondition(count > 0, "count must be greater than 0, not \(count)")
+    require(count > 0, "count must be greater than 0, not \(count)")
     return QueueLimit(maximum: count, whenFull: whenFull)
   }
 

@@ -15,7 +15,7 @@ public struct ResultStream<R: Sendable>: Sequence, AsyncSequence, Sendable {
     _ elements: some Sequence<E> & Sendable, maxInFlight: Int, ordered: Bool,
     _ submit: @escaping @Sendable (E) -> Future<R>
   ) {
-    precondition(maxInFlight > 0, "maxInFlight must be greater than 0, not \(maxInFlight)")
+    require(maxInFlight > 0, "maxInFlight must be greater than 0, not \(maxInFlight)")
     let source = ElementSource(elements)
     pump = ResultPump(maxInFlight: maxInFlight, ordered: ordered) { source.next().map(submit) }
   }
@@ -68,28 +68,14 @@ private final class ResultPump<R: Sendable>: Sendable {
   /// Futures on their way, in an order that depends on the kind of stream.
   private struct State {
     /// In the order of the elements; for an unordered stream only what is done, in that order.
-    var ready: [Future<R>] = []
-    var readyTaken = 0
+    var ready = CompactingQueue<Future<R>>()
     /// Unordered: what is not done.
     var pending: Set<Future<R>> = []
     var signal: Future<Void>?
     var sourceHasEnded = false
     var isInUse = false
 
-    var readyCount: Int { ready.count - readyTaken }
-    var inFlight: Int { readyCount + pending.count }
-
-    mutating func popReady() -> Future<R>? {
-      guard readyTaken < ready.count else { return nil }
-      defer {
-        readyTaken += 1
-        if readyTaken > 32 && readyTaken * 2 > ready.count {
-          ready.removeFirst(readyTaken)
-          readyTaken = 0
-        }
-      }
-      return ready[readyTaken]
-    }
+    var inFlight: Int { ready.count + pending.count }
   }
 
   private let maxInFlight: Int
@@ -104,7 +90,7 @@ private final class ResultPump<R: Sendable>: Sendable {
   }
 
   deinit {
-    let futures = state.withLock { state in Array(state.ready[state.readyTaken...]) + Array(state.pending) }
+    let futures = state.withLock { state in state.ready.removeAll() + Array(state.pending) }
     for future in futures { future.cancel() }
   }
 
@@ -154,7 +140,7 @@ private final class ResultPump<R: Sendable>: Sendable {
       defer { state.isInUse = true }
       return state.isInUse
     }
-    precondition(!wasInUse, "a ResultStream has one consumer: next() was called while another call was waiting")
+    require(!wasInUse, "a ResultStream has one consumer: next() was called while another call was waiting")
   }
 
   private func end() { state.withLock { $0.isInUse = false } }
@@ -162,7 +148,7 @@ private final class ResultPump<R: Sendable>: Sendable {
   private func step() -> Step {
     fill()
     return state.withLock { state in
-      if let future = state.popReady() { return .yield(future) }
+      if let future = state.ready.popFirst() { return .yield(future) }
       if state.pending.isEmpty { return .end }
       let signal = state.signal ?? Future<Void>()
       state.signal = signal

@@ -7,7 +7,7 @@ extension ThreadPool {
   public func map<E: Sendable, R: Sendable>(
     _ elements: some Sequence<E>, chunkSize: Int = 1, _ transform: @escaping @Sendable (E) throws -> R
   ) -> Future<[R]> {
-    precondition(chunkSize > 0, "chunkSize must be greater than 0, not \(chunkSize)")
+    require(chunkSize > 0, "chunkSize must be greater than 0, not \(chunkSize)")
     return mapInChunks(elements, chunkSize: chunkSize) { chunk in
       self.submit { () throws -> [R] in
         var results: [R] = []

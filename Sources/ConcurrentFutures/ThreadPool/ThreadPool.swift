@@ -45,12 +45,12 @@ public final class ThreadPool: Sendable {
     maxWorkers: Int = ThreadPool.defaultMaxWorkers, name: String = "ThreadPool", queueLimit: QueueLimit,
     keepAlive: Duration = .seconds(10), initializer: (@Sendable () throws -> Void)? = nil
   ) {
-    precondition(maxWorkers > 0, "maxWorkers must be greater than 0, not \(maxWorkers)")
-    precondition(
+    require(maxWorkers > 0, "maxWorkers must be greater than 0, not \(maxWorkers)")
+    require(
       maxWorkers <= Self.maxWorkersLimit,
       "maxWorkers must be at most \(Self.maxWorkersLimit), the number of threads that Dispatch gives a process, not \(maxWorkers)"
     )
-    precondition(keepAlive >= .zero, "keepAlive must not be negative")
+    require(keepAlive >= .zero, "keepAlive must not be negative")
     core = PoolCore(name: name, maximum: maxWorkers, limit: queueLimit, keepAlive: keepAlive, initializer: initializer)
   }
 

@@ -21,6 +21,14 @@ struct EntryRing: ~Copyable {
     count &+= 1
   }
 
+  /// Puts an entry before all others.
+  mutating func prepend(_ entry: QueueEntry) {
+    if isFull { grow() }
+    head = (head &- 1) & mask
+    buffer[head] = entry.bits
+    count &+= 1
+  }
+
   mutating func popFirst() -> QueueEntry? {
     if count == 0 { return nil }
     let bits = buffer[head]
@@ -78,7 +86,8 @@ enum Lane: Int, CaseIterable {
 
 /// What waits for a worker: a queue for each priority, first in, first out in each.
 ///
-/// Higher priorities go first, except that every 16th entry comes from the lowest one that has any: nothing starves.
+/// Higher priorities go first, except that every 16th entry comes from a lower one, from each of these in turn: nothing
+/// starves, however full the others are.
 struct WorkQueue: ~Copyable {
   private var high = EntryRing()
   private var medium = EntryRing()
@@ -110,6 +119,12 @@ struct WorkQueue: ~Copyable {
     }
   }
 
+  /// Puts back what was of medium priority, as the next of these.
+  mutating func prependMedium(_ entry: QueueEntry) {
+    count &+= 1
+    medium.prepend(entry)
+  }
+
   /// - Parameter mediumIsLate: the caller has earlier entries of medium priority.
   mutating func popFirst(mediumIsLate: Bool = false) -> QueueEntry? {
     if count == 0 { return nil }
@@ -117,11 +132,18 @@ struct WorkQueue: ~Copyable {
     count &-= 1
     if onlyMedium { return medium.popFirst() }
     takes &+= 1
-    if takes & 15 == 0 {
-      if let entry = background.popFirst() ?? low.popFirst() { return entry }
-      return mediumIsLate ? high.popFirst() ?? medium.popFirst() : medium.popFirst() ?? high.popFirst()
-    }
+    if takes & 15 == 0, let entry = popLower(turn: (takes >> 4) % 3, mediumIsLate) { return entry }
     return high.popFirst() ?? medium.popFirst() ?? low.popFirst() ?? background.popFirst()
+  }
+
+  /// From the lane whose turn it is; if that is empty, from the lowest that is not.
+  private mutating func popLower(turn: UInt, _ mediumIsLate: Bool) -> QueueEntry? {
+    switch turn {
+    case 2: if let entry = low.popFirst() { return entry }
+    case 0 where !mediumIsLate: if let entry = medium.popFirst() { return entry }
+    default: break
+    }
+    return background.popFirst() ?? low.popFirst() ?? (mediumIsLate ? nil : medium.popFirst())
   }
 
   /// One more of medium priority, for a worker that takes several at once; nil while others should go first.

@@ -89,6 +89,7 @@ final class Worker: BlockingHost, @unchecked Sendable {
   private func nextEntry() -> QueueEntry? {
     ticks &+= 1
     let hints = core.hints
+    if hints.isOverstaffed { return giveUpPlace() }
     // Now and then the pool's queue goes first: work that makes new work for its own worker must not starve the others'.
     // Not before what was taken out of that queue earlier.
     if hints.isUrgent || (ticks % 61 == 0 && !holdsBatch), hints.queued > 0,
@@ -98,10 +99,15 @@ final class Worker: BlockingHost, @unchecked Sendable {
     }
     // In the order of submission: the oldest of our own, not the newest.
     if let entry = deque.steal() { return entry }
-    if hints.queued > 0, !hints.isOverstaffed, let entry = core.take(for: self, limit: nextBatch()) {
-      batchEnd = deque.nextPosition
-      return entry
-    }
+    if hints.queued > 0, let entry = takeBatch(nextBatch()) { return entry }
+    core.withState { $0.search() }
+    return search()
+  }
+
+  /// More work than should, since one that was blocked has gone on: this one stops, and its deque is the others'. No fork is
+  /// in there, for nothing is on the stack that could wait for it.
+  private func giveUpPlace() -> QueueEntry? {
+    if !deque.isEmpty { core.wake(core.withState { $0.handBack(deque) }) }
     core.withState { $0.search() }
     return search()
   }
@@ -178,7 +184,14 @@ final class Worker: BlockingHost, @unchecked Sendable {
       }
       letsAccumulate = grew
     }
-    return core.take(for: self, limit: letsAccumulate ? 64 : 1)
+    return takeBatch(letsAccumulate ? 64 : 1)
+  }
+
+  /// Takes up to `limit` entries from the pool's queue, all but the first into the deque.
+  private func takeBatch(_ limit: Int) -> QueueEntry? {
+    let entry = core.take(for: self, limit: limit)
+    batchEnd = deque.nextPosition
+    return entry
   }
 
   private func found(_ entry: QueueEntry) -> QueueEntry {

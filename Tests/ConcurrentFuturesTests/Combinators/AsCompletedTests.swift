@@ -65,7 +65,7 @@ import Testing
 
   @Test func duplicatesThatEndWhileTheyAreRegisteredComeOnce() async throws {
     try await race(
-      rounds: 2000, prepare: { _ in (Future<Int>(), Tally()) },
+      rounds: 1000, prepare: { _ in (Future<Int>(), Tally()) },
       [
         { subject in for _ in asCompleted([subject.0, subject.0, subject.0]) { subject.1.add() } },
         { subject in subject.0.complete(with: .success(1)) },

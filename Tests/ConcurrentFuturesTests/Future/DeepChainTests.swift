@@ -188,4 +188,23 @@ import Testing
     try await onThread { _ = futures[0].complete(with: .success(1)) }
     try await waiting
   }
+
+  @Test(arguments: [nil, Duration.seconds(patience)]) func deepCallbackMayWaitForWhatItEnds(timeout: Duration?) async throws {
+    let values = try await onThread {
+      let values = Log<Int?>()
+      let futures = (0..<40).map { _ in Future<Int>() }
+      for index in futures.indices.dropLast() {
+        let inner = Future<Int>()
+        let derived = inner.map { $0 + 1 }
+        futures[index].addDoneCallback { _ in
+          inner.complete(with: .success(index))
+          values.append(try? derived.wait(timeout: timeout))
+          futures[index + 1].complete(with: .success(1))
+        }
+      }
+      futures[0].complete(with: .success(1))
+      return values.entries
+    }
+    #expect(values == (0..<39).map { $0 + 1 })
+  }
 }

@@ -3,7 +3,7 @@ import Synchronization
 import Testing
 
 /// How many seconds a test waits for what must happen before it calls that a failure. Never part of what is measured.
-let patience = 60
+let patience = 240
 
 /// A latch that code of both worlds can wait for: what a test uses in place of sleeping.
 ///

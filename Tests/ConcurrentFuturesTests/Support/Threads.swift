@@ -61,7 +61,7 @@ final class StartingLine: Sendable {
     var looks = 0
     while arrived.load(ordering: .acquiring) < parties * (round + 1) {
       looks += 1
-      if looks & 255 == 0 { sched_yield() }
+      if looks & 31 == 0 { sched_yield() }
     }
   }
 }

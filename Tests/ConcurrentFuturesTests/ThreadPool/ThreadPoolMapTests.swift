@@ -150,6 +150,19 @@ private struct Counted: Sequence, IteratorProtocol, Sendable {
     #expect(started.count <= 2)
   }
 
+  @Test(arguments: [true, false]) func resultsThatWereHandedOutAreNotKept(ordered: Bool) async throws {
+    let live = LiveCount()
+    let pool = ThreadPool(maxWorkers: 2)
+    var most = 0
+    for await result in pool.results(of: 0..<100, maxInFlight: 4, ordered: ordered, { _ in live.probe() }) {
+      try result.get().touch()
+      most = max(most, live.count)
+    }
+    // Those under way, the one at hand, and one that its worker is about to let go of.
+    #expect(most <= 4 + 2)
+    await pool.shutdown()
+  }
+
   @Test(arguments: [true, false]) func cancellingTheTaskEndsTheLoop(ordered: Bool) async throws {
     let pool = ThreadPool(maxWorkers: 1)
     let gate = Gate()

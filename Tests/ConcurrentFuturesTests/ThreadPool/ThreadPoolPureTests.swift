@@ -42,6 +42,15 @@ private func number(_ entry: QueueEntry?) -> Int? { entry.map { Int($0.bits >> 4
     #expect(rest == [1, 2, 4, 5, 7, 8])
   }
 
+  @Test func ringTakesEntriesBackInFront() {
+    var ring = EntryRing(capacity: 2)
+    for value in 3...5 { ring.append(entry(value)) }
+    for value in [2, 1, 0] { ring.prepend(entry(value)) }
+    var order: [Int] = []
+    while let value = number(ring.popFirst()) { order.append(value) }
+    #expect(order == [0, 1, 2, 3, 4, 5])
+  }
+
   @Test func ringIsFullBeforeItGrows() {
     var ring = EntryRing(capacity: 2)
     let atFirst = ring.isFull
@@ -78,7 +87,7 @@ private func number(_ entry: QueueEntry?) -> Int? { entry.map { Int($0.bits >> 4
     #expect(count == 0)
   }
 
-  @Test func everySixteenthTakeServesTheLowestLane() {
+  @Test func everySixteenthTakeServesALowerLane() {
     var queue = WorkQueue()
     for index in 0..<64 { queue.append(entry(index), .high) }
     queue.append(entry(100), .background)
@@ -88,8 +97,20 @@ private func number(_ entry: QueueEntry?) -> Int? { entry.map { Int($0.bits >> 4
     while let value = number(queue.popFirst()) { order.append(value) }
     #expect(order.count == 67)
     #expect(order[15] == 100)
-    #expect(order[31] == 101)
-    #expect(order[47] == 102)
+    #expect(order[31] == 102)
+    #expect(order[47] == 101)
+  }
+
+  @Test func noLaneStarvesWhileOthersAreAlwaysFull() {
+    var queue = WorkQueue()
+    for lane in Lane.allCases { queue.append(entry(lane.rawValue), lane) }
+    var served = [0, 0, 0, 0]
+    for _ in 0..<960 {
+      let value = number(queue.popFirst())!
+      served[value] += 1
+      queue.append(entry(value), Lane(rawValue: value)!)
+    }
+    #expect(served == [900, 20, 20, 20])
   }
 
   @Test func batchesTakeMediumWorkOnlyAndOnlyAlone() {
@@ -114,6 +135,26 @@ private func number(_ entry: QueueEntry?) -> Int? { entry.map { Int($0.bits >> 4
     #expect(Set(removed.compactMap(number)) == [10, 11, 12, 13])
     #expect(count == 4)
     #expect(urgent == 1)
+  }
+}
+
+@Suite struct CompactingQueueTests {
+  @Test func keepsTheOrderAndOnlyWhatIsThere() {
+    var queue = CompactingQueue<(Int, LeakProbe)>()
+    let live = LiveCount()
+    var popped: [Int] = []
+    // Never empty, as the queue of a busy actor.
+    for round in 0..<1_000 {
+      queue.append((round, live.probe()))
+      if round >= 100, let first = queue.popFirst() { popped.append(first.0) }
+    }
+    #expect(queue.count == 100)
+    #expect(live.count == 100)
+    #expect(popped == Array(0..<900))
+    #expect(queue.removeAll().map(\.0) == Array(900..<1_000))
+    #expect(live.count == 0)
+    let rest = queue.popFirst()
+    #expect(rest == nil)
   }
 }
 

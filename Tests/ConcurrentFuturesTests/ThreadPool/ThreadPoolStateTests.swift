@@ -169,6 +169,25 @@ private enum Wakened: Equatable {
     #expect(Counts(state) == Counts(live: 1, active: 1, searching: 0))
   }
 
+  @Test func idleWorkerStaysIdleWhileAllPlacesAreTaken() {
+    var state = PoolState(maximum: 1, spareLimit: 1)
+    let first = startWorking(&state, 1)
+    _ = state.block()
+    let spare = startWorking(&state, 2)
+    state.unblock()
+    state.search()
+    _ = state.park(spare)
+    // The worker that has the place keeps work in its own deque.
+    let tooMany = state.unpark(spare)
+    #expect(!tooMany)
+    #expect(Counts(state) == Counts(live: 2, active: 1, searching: 0, idle: 1))
+    _ = state.block()
+    let wanted = state.unpark(spare)
+    #expect(wanted)
+    #expect(Counts(state) == Counts(live: 2, active: 1, searching: 1))
+    _ = first
+  }
+
   @Test func keepAliveEndsOnlyForWhoIsStillIdle() {
     var state = PoolState(maximum: 1, spareLimit: 0)
     let worker = startWorking(&state, 1)
@@ -295,15 +314,28 @@ private enum Wakened: Equatable {
     #expect(still)
   }
 
+  @Test func failedStartCallsAWorkerThatWaits() {
+    var state = PoolState(maximum: 1, spareLimit: 4)
+    let first = startWorking(&state, 1)
+    _ = state.submit(entry(), .medium, name: "pure")
+    let spare = Wakened(state.blockCallably(first))
+    #expect(spare == .start(2))
+    let (entries, wake) = state.startFailed(BrokenExecutorError(name: "pure", reason: "no thread"))
+    let called = Wakened(wake)
+    #expect(entries.isEmpty)
+    #expect(called == .call(1))
+    #expect(Counts(state) == Counts(live: 1, active: 1, searching: 1, queued: 1))
+  }
+
   @Test func failedStartBreaksThePoolOnlyWithTheLastWorker() {
     var state = PoolState(maximum: 2, spareLimit: 0)
     _ = state.submit(entry(1), .medium, name: "pure")
     _ = state.submit(entry(2), .medium, name: "pure")
     let error = BrokenExecutorError(name: "pure", reason: "no thread")
-    let first = state.startFailed(error)
+    let first = state.startFailed(error).entries
     let running = state.isRunning
     #expect(first.isEmpty && running)
-    let second = state.startFailed(error)
+    let second = state.startFailed(error).entries
     let broken = state.isBroken
     #expect(second.count == 2 && broken)
     #expect(Counts(state) == Counts(live: 0, active: 0, searching: 0))

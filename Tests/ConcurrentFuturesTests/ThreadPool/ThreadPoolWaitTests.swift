@@ -1,3 +1,4 @@
+import Foundation
 import Testing
 
 @testable import ConcurrentFutures
@@ -139,6 +140,29 @@ import Testing
     _ = try await gather(next).value
     #expect(crowd.most == 2)
     await pool.shutdown()
+  }
+
+  @Test func spareLeavesItsOwnQueueToWhoHasGoneOn() async throws {
+    let pool = ThreadPool(maxWorkers: 1)
+    let order = Log<Int>()
+    let goOn = Gate()
+    let first = pool.submit {
+      let signal = Future<Void>()
+      // Runs on a spare, and leaves work in the spare's deque.
+      pool.submit {
+        for index in 0..<50 { pool.submit { order.append(index) } }
+        signal.complete(with: .success(()))
+        goOn.pass()
+      }
+      try signal.wait(timeout: .seconds(patience))
+      goOn.open()
+      // Holds the only place.
+      for _ in 0..<20 { Thread.sleep(forTimeInterval: 0.001) }
+      return order.count
+    }
+    #expect(try await first.value == 0)
+    await pool.shutdown()
+    #expect(order.entries == Array(0..<50))
   }
 
   @Test func combinatorsMayBeWaitedForInsideAWorker() async throws {

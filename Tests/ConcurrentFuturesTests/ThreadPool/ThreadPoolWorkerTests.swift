@@ -96,6 +96,29 @@ import Testing
   }
 
   /// The first entries that are not where they should be.
+  /// The submitter and the worker take turns in being faster: batches come about in every way.
+  @Test func oneWorkerKeepsTheOrderWhileTasksAreSubmitted() async throws {
+    for _ in 0..<3 {
+      let pool = ThreadPool(maxWorkers: 1)
+      let order = Order()
+      var last: Future<Void>?
+      for index in 0..<200_000 { last = pool.submit { order.add(index) } }
+      try await last?.value
+      await pool.shutdown()
+      #expect(order.inversions == 0)
+    }
+  }
+
+  /// Used by one worker's thread only.
+  private final class Order: @unchecked Sendable {
+    private var last = -1
+    private(set) var inversions = 0
+    func add(_ index: Int) {
+      if index < last { inversions += 1 }
+      last = index
+    }
+  }
+
   private func outOfOrder(_ entries: [Int], _ count: Int) -> [Int] {
     entries.count == count ? Array(zip(entries, 0...).filter { $0 != $1 }.map(\.0).prefix(5)) : [entries.count]
   }

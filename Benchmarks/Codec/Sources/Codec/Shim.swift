@@ -4,6 +4,7 @@ public final class Coder {
   private let decoder = WireDecoder()
   private var buffer = ByteBuffer()
 
+  /// A coder with empty buffers.
   public init() {}
 
   /// Encodes and returns the number of bytes.

@@ -9,7 +9,7 @@ func triangle(_ count: Int) -> Int { count * (count + 1) / 2 }
 
 /// State that one thread at a time touches, by the construction of the workload.
 final class Box<Value>: @unchecked Sendable {
-  var value: Value
+  @exclusivity(unchecked) var value: Value
   init(_ value: Value) { self.value = value }
 }
 

@@ -14,16 +14,18 @@ extension Unit {
 
   func format(_ value: Double) -> String {
     let (divisor, name) = scale(for: value)
-    return "\(threeDigits(value / divisor)) \(name)"
+    return "\(digits(value / divisor)) \(name)"
   }
 
   /// `4.21 M/s (3.90–4.40)`
   func format(_ summary: Summary) -> String {
     let (divisor, name) = scale(for: summary.median)
-    let median = "\(threeDigits(summary.median / divisor)) \(name)"
-    if summary.values.count == 1 { return median }
-    return "\(median) (\(threeDigits(summary.minimum / divisor))–\(threeDigits(summary.maximum / divisor)))"
+    let texts = [summary.median, summary.minimum, summary.maximum].map { digits($0 / divisor) }
+    if texts[1] == texts[2] { return "\(texts[0]) \(name)" }
+    return "\(texts[0]) \(name) (\(texts[1])–\(texts[2]))"
   }
+
+  private func digits(_ value: Double) -> String { self == .bytes ? grouped(Int(value.rounded())) : threeDigits(value) }
 }
 
 /// Three significant digits, more for large numbers.

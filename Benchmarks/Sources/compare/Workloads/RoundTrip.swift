@@ -32,8 +32,8 @@ struct RoundTripAfterPause: Workload {
   let name = "latency-after-pause"
   let title = "Round trip of one task, after a millisecond without work"
   let text = """
-    The same, but nothing is done for 1 ms before each trip, so that workers have gone to sleep. The processor time \
-    includes what the pool uses in the pause.
+    The same, but nothing is done for 1 ms before each trip, so that workers have gone to sleep. Wall and \
+    processor time each include the pause, and so what a pool uses without work.
     """
   let metrics = Trips.metrics
   let chart = ChartStyle.distribution

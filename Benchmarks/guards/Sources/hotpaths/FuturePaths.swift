@@ -2,7 +2,7 @@ import ConcurrentFutures
 
 /// State of one thread at a time.
 final class Box<Value>: @unchecked Sendable {
-  var value: Value
+  @exclusivity(unchecked) var value: Value
   init(_ value: Value) { self.value = value }
 }
 

@@ -18,7 +18,7 @@ final class PoolDriver: Sendable {
   /// 1 while the driver sleeps, or is about to.
   private let sleeps = Atomic<UInt32>(0)
   private let hasCommand = Atomic<Bool>(false)
-  private let pipe = Mutex<(read: Int32, write: Int32)>((-1, -1))
+  private let pipe = AdaptivelyLocked<(read: Int32, write: Int32)>((-1, -1))
   /// Who drives: each thread that takes over has a higher number.
   let generation = Atomic<Int>(0)
 

@@ -34,7 +34,7 @@ final class WorkerHandle: @unchecked Sendable {
   /// The socket is at its end.
   @exclusivity(unchecked) var isDeaf = false
   /// Also what keeps a signal from going to a process number that is not our child's any more.
-  private let exitStatus = Mutex<WorkerTerminatedError.Reason?>(nil)
+  private let exitStatus = AdaptivelyLocked<WorkerTerminatedError.Reason?>(nil)
 
   /// Owns the descriptors from here on.
   init(

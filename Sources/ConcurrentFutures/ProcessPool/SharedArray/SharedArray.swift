@@ -34,7 +34,7 @@ public final class SharedArray<Element: BitwiseCopyable & Sendable>: Codable, @u
 
   /// An array of `count` equal elements. Throws when the system has no memory or no descriptor left.
   public convenience init(repeating element: Element, count: Int) throws {
-    precondition(count >= 0, "count must not be negative")
+    require(count >= 0, "count must not be negative")
     self.init(memory: try SharedMemory(size: try Self.bytes(for: count)), count: count)
     withUnsafeMutableBufferPointer { $0.update(repeating: element) }
   }
@@ -67,11 +67,11 @@ public final class SharedArray<Element: BitwiseCopyable & Sendable>: Codable, @u
   /// The element at a place, which must be within the array. O(1).
   public subscript(index: Int) -> Element {
     get {
-      precondition(index >= 0 && index < count, "index \(index) is not in 0..<\(count)")
+      require(index >= 0 && index < count, "index \(index) is not in 0..<\(count)")
       return withUnsafeBufferPointer { $0[index] }
     }
     set {
-      precondition(index >= 0 && index < count, "index \(index) is not in 0..<\(count)")
+      require(index >= 0 && index < count, "index \(index) is not in 0..<\(count)")
       withUnsafeMutableBufferPointer { $0[index] = newValue }
     }
   }
