@@ -225,6 +225,25 @@ import Testing
     withExtendedLifetime(source) {}
   }
 
+  @Test func shieldThatIsCancelledLeavesNothingBehind() {
+    let live = LiveCount()
+    let source = Future<Int>()
+    for _ in 0..<4 {
+      let probe = live.probe()
+      let shield = source.shielded()
+      shield.addDoneCallback { _ in probe.touch() }
+      shield.cancel()
+    }
+    #expect(live.count == 0)
+    #expect(!source.hasRegistrations)
+  }
+
+  @Test func shieldedTimeoutsDoNotPileUp() async throws {
+    let source = Future<Int>()
+    for _ in 0..<4 { _ = await source.shielded().timeout(after: .milliseconds(1)).result }
+    await eventually { !source.hasRegistrations }
+  }
+
   @Test func derivedFutureDoesNotKeepAPromiseThatNobodyHolds() {
     let live = LiveCount()
     let derived: Future<Int>
