@@ -244,6 +244,25 @@ import Testing
     await eventually { !source.hasRegistrations }
   }
 
+  /// The long-lived future's slot is empty, or taken by another.
+  @Test(arguments: [true, false]) func gatherThatIsOverLeavesNothingBehind(slotIsTaken: Bool) async {
+    let long = Future<Int>()
+    let token = slotIsTaken ? long.addDoneCallback { _ in } : nil
+    for _ in 0..<3 {
+      _ = gather([long, .failed(TestError()), long])
+      _ = gather([.failed(TestError()), long])
+      let other = Future<Int>()
+      let all = gather([long, long.shielded(), other])
+      let pack = gather(long, other)
+      other.complete(with: .failure(TestError()))
+      #expect(all.isDone && pack.isDone)
+      let shield = long.shielded()
+      gather([shield, Future<Int>()]).cancel()
+    }
+    if let token { long.removeDoneCallback(token) }
+    #expect(!long.hasRegistrations)
+  }
+
   @Test func derivedFutureDoesNotKeepAPromiseThatNobodyHolds() {
     let live = LiveCount()
     let derived: Future<Int>
