@@ -252,7 +252,7 @@ import Testing
       _ = gather([long, .failed(TestError()), long])
       _ = gather([.failed(TestError()), long])
       let other = Future<Int>()
-      let all = gather([long, long.shielded(), other])
+      let all = gather([long, other, long])
       let pack = gather(long, other)
       other.complete(with: .failure(TestError()))
       #expect(all.isDone && pack.isDone)
