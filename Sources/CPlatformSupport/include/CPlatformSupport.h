@@ -21,8 +21,8 @@ typedef struct cf_thread_state {
   void *_Nullable deferred_releases;
   /// What `cf_park` waits on.
   uint32_t parker;
-  /// The state of this thread's pseudo-random numbers.
-  uint32_t random;
+  /// The last number that this thread has given to a registration; see `nextSlotSerial`.
+  uint32_t slot_serial;
 } cf_thread_state;
 
 extern __thread cf_thread_state cf_this_thread;

@@ -118,7 +118,9 @@ extension Future {
   /// A future that ends as this one and whose cancellation leaves this one alone.
   public func shielded() -> Future {
     let derived = Future()
-    addDoneCallback { derived.complete(copying: $0) }
+    let token = addDoneCallback { derived.complete(copying: $0) }
+    // One that is given up leaves nothing behind: whoever asks a long-lived future again and again would fill it.
+    if !derived.isDone { derived.addDoneCallback { [weak self] _ in self?.removeDoneCallback(token) } }
     return derived
   }
 

@@ -292,6 +292,26 @@ import Testing
     await pool.shutdown()
   }
 
+  @Test func joinFromOutsideSurvivesAShutdown() async throws {
+    for round in 0..<400 {
+      let pool = ThreadPool(maxWorkers: 1)
+      let gate = Gate()
+      pool.submit { gate.pass() }
+      async let joined = onThread { () -> Int in
+        var sum = 0
+        for _ in 0..<50 {
+          let (a, b) = pool.join({ 1 }, { 2 })
+          sum += a + b
+        }
+        return sum
+      }
+      if round % 3 == 0 { await Task.yield() }
+      gate.open()
+      await pool.shutdown(cancelPending: true)
+      #expect(try await joined == 150)
+    }
+  }
+
   @Test func joinOnAnotherPoolsWorkerWorks() async throws {
     let (a, b) = (ThreadPool(maxWorkers: 1), ThreadPool(maxWorkers: 1))
     let pair = try await a.submit { b.join({ 1 }, { 2 }) }.value
