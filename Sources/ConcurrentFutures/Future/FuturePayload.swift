@@ -77,7 +77,10 @@ extension Future {
   }
 
   /// The value of a future that is finished and did not fail.
-  @inlinable @inline(__always)
+  ///
+  /// Not inlinable: where the optimiser sees that the value comes out of two plain words, it takes it for nobody's, drops
+  /// the retain, and lets the caller's release of the future free what was just returned.
+  @usableFromInline @inline(never)
   var storedValue: Success {
     if Self.valueFitsInline {
       return readPayload { $0.load(as: Success.self) }
