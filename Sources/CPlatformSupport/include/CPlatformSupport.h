@@ -49,6 +49,11 @@ int cf_affinity_count(void);
 /// Whether this is the thread that runs the program's `main`.
 bool cf_is_main_thread(void);
 
+/// The lowest address of the calling thread's stack, and its size; 0 if that cannot be told.
+void cf_stack_bounds(uintptr_t *_Nonnull lowest, uintptr_t *_Nonnull size);
+/// How far the stack has come down: an address in the frame of this very call.
+uintptr_t cf_stack_pointer(void);
+
 /// Names the calling thread, in at most 15 bytes on Linux.
 void cf_set_thread_name(const char *_Nonnull name);
 /// The calling thread's name, cut to `size` bytes with its terminating zero.

@@ -126,7 +126,6 @@ public final class Future<Success: Sendable>: _FutureCore, @unchecked Sendable {
     defer { unlock(state) }
     return state.hasProducer ? peekProducer() : nil
   }
-  @usableFromInline override func failCore(_ error: any Error) -> Bool { complete(with: .failure(error)) }
   @usableFromInline override func errorIfFailed() -> (any Error)? {
     let state = acquired()
     if !state.isDone || state.hasValue { return nil }

@@ -44,8 +44,6 @@ public class _FutureCore: _PoolItem, @unchecked Sendable {
   }
   /// `cancel()` for those who do not know the type.
   @usableFromInline @discardableResult func cancelCore() -> Bool { preconditionFailure("abstract") }
-  /// Fails the future if it is not done.
-  @usableFromInline @discardableResult func failCore(_ error: any Error) -> Bool { preconditionFailure("abstract") }
   /// Who makes the value of a future that is not done, where somebody is known.
   func producerCore() -> FutureProducer? { preconditionFailure("abstract") }
   /// The error of a failed or cancelled future.

@@ -34,6 +34,17 @@ import Testing
   }
 
   /// Far more than the spare threads that a pool adds: every one of them waits for what is queued behind them.
+  /// More than the stack of one thread holds.
+  @Test func chainOfWaitsThatIsTooDeepForOneStackEnds() async throws {
+    let pool = ThreadPool(maxWorkers: 1)
+    @Sendable func descend(_ depth: Int) throws -> Int {
+      if depth == 0 { return 0 }
+      return try pool.submit { try descend(depth - 1) }.wait() + 1
+    }
+    #expect(try await pool.submit { try descend(30_000) }.value == 30_000)
+    await pool.shutdown()
+  }
+
   @Test(arguments: [1, 2], [10, 400]) func workersThatWaitForALaterTaskEnd(maxWorkers: Int, waiters: Int) async throws {
     let pool = ThreadPool(maxWorkers: maxWorkers)
     let promise = Future<Int>()
