@@ -30,6 +30,27 @@ void cf_call_closure(cf_closure closure) {
   ((function)closure.function)(closure.context);
 }
 
+// Clang's attribute keeps it a call with a frame; the address sanitizer moves local variables elsewhere, but no frames.
+__attribute__((noinline)) uintptr_t cf_stack_pointer(void) { return (uintptr_t)__builtin_frame_address(0); }
+
+void cf_stack_bounds(uintptr_t *lowest, uintptr_t *size) {
+  *lowest = *size = 0;
+#if defined(__APPLE__)
+  *size = (uintptr_t)pthread_get_stacksize_np(pthread_self());
+  *lowest = (uintptr_t)pthread_get_stackaddr_np(pthread_self()) - *size;
+#else
+  pthread_attr_t attributes;
+  void *address;
+  size_t bytes;
+  if (pthread_getattr_np(pthread_self(), &attributes) != 0) return;
+  if (pthread_attr_getstack(&attributes, &address, &bytes) == 0) {
+    *lowest = (uintptr_t)address;
+    *size = (uintptr_t)bytes;
+  }
+  pthread_attr_destroy(&attributes);
+#endif
+}
+
 void cf_set_thread_name(const char *name) {
 #if defined(__APPLE__)
   pthread_setname_np(name);

@@ -21,8 +21,8 @@ typedef struct cf_thread_state {
   void *_Nullable deferred_releases;
   /// What `cf_park` waits on.
   uint32_t parker;
-  /// The state of this thread's pseudo-random numbers.
-  uint32_t random;
+  /// The last number that this thread has given to a registration; see `nextSlotSerial`.
+  uint32_t slot_serial;
 } cf_thread_state;
 
 extern __thread cf_thread_state cf_this_thread;
@@ -48,6 +48,11 @@ static inline void cf_pause(void) {
 int cf_affinity_count(void);
 /// Whether this is the thread that runs the program's `main`.
 bool cf_is_main_thread(void);
+
+/// The lowest address of the calling thread's stack, and its size; 0 if that cannot be told.
+void cf_stack_bounds(uintptr_t *_Nonnull lowest, uintptr_t *_Nonnull size);
+/// How far the stack has come down: an address in the frame of this very call.
+uintptr_t cf_stack_pointer(void);
 
 /// Names the calling thread, in at most 15 bytes on Linux.
 void cf_set_thread_name(const char *_Nonnull name);

@@ -3,11 +3,14 @@ import Synchronization
 /// Watches several futures for one outer future: calls `finish` when all are done, or `fail` at the first error.
 ///
 /// O(1) per completion: one atomic decrement. What the combinator holds (its children and what it will do with them) is
-/// dropped as soon as the outer future's fate is known, so that a gather which has failed keeps no child alive.
+/// dropped as soon as the outer future's fate is known, so that a gather which has failed keeps no child alive; nor does it
+/// leave anything behind in its children, of which some may live long and be gathered often.
 @usableFromInline
 final class Countdown: FutureObserver, @unchecked Sendable {
   private struct Armed: Sendable {
     var children: [_FutureCore]
+    /// Registrations that did not fit into their future's slot, where they may have to be taken back.
+    var nodes: [Int: Registration] = [:]
     var finish: @Sendable () -> Void
     var fail: (@Sendable (any Error) -> Void)?
   }
@@ -29,14 +32,43 @@ final class Countdown: FutureObserver, @unchecked Sendable {
   @usableFromInline func start() {
     guard let children = armed.withLock({ $0?.children }) else { return }
     if children.isEmpty { disarm()?.finish() }
-    for (index, child) in children.enumerated() {
-      if case .alreadyDone = child.addObserverCore(self, index: index) { futureDone(child, index: index) }
+    register: for (index, child) in children.enumerated() {
+      switch child.addObserverCore(self, index: index) {
+      case .alreadyDone:
+        futureDone(child, index: index)
+        if failsFast, !child.acquired().hasValue { break register }
+      case .inSlot: break
+      case .inList(let node):
+        if !keep(node, index) {
+          child.removeObserver(self, index: index, .inList(node))
+          break register
+        }
+      }
+    }
+    // Who ended it while we were registering did not see all registrations.
+    if remaining.load(ordering: .relaxed) > 0, armed.withLock({ $0 == nil }) { takeBack(children, [:]) }
+  }
+
+  /// False if it is over and nobody will look at the node.
+  private func keep(_ node: Registration, _ index: Int) -> Bool {
+    armed.withLock { armed in
+      armed?.nodes[index] = node
+      return armed != nil
+    }
+  }
+
+  private func takeBack(_ children: [_FutureCore], _ nodes: [Int: Registration]) {
+    for (index, child) in children.enumerated() where !child.acquired().isDone {
+      child.removeObserver(self, index: index, nodes[index].map(ObserverAdded.inList) ?? .inSlot)
     }
   }
 
   @usableFromInline override func futureDone(_ future: FutureCore, index: Int) {
     if failsFast, !future.acquired().hasValue, let error = future.errorIfFailed() {
-      disarm()?.fail?(error)
+      if let armed = disarm() {
+        armed.fail?(error)
+        takeBack(armed.children, armed.nodes)
+      }
     }
     if remaining.subtract(1, ordering: .acquiringAndReleasing).newValue == 0 {
       disarm()?.finish()
@@ -45,7 +77,9 @@ final class Countdown: FutureObserver, @unchecked Sendable {
 
   /// Gives everything up and cancels the children that are not done.
   func cancelChildren() {
-    for child in disarm()?.children ?? [] { child.cancelCore() }
+    guard let armed = disarm() else { return }
+    takeBack(armed.children, armed.nodes)
+    for child in armed.children { child.cancelCore() }
   }
 
   private func disarm() -> Armed? { armed.withLock { $0.take() } }

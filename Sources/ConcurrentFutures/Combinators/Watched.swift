@@ -45,15 +45,6 @@ final class Watched: Sendable {
     }
   }
 
-  /// Lets go of a future that was delivered.
-  func forget(_ index: Int) {
-    let (future, node) = state.withLock { state -> (_FutureCore?, Registration?) in
-      if state.isOver { return (nil, nil) }
-      return (state.futures[index].take(), state.nodes.isEmpty ? nil : state.nodes.removeValue(forKey: index))
-    }
-    _ = (future, node)
-  }
-
   /// Takes all registrations back, and forgets the futures.
   ///
   /// - Returns: the futures, for who wants to cancel them. Empty when called before.

@@ -1,11 +1,15 @@
+import CPlatformSupport
+import Synchronization
+
 /// Names one registration of a callback, to remove it with ``Future/removeDoneCallback(_:)``.
 public struct DoneCallbackToken: Sendable, Hashable {
-  /// Never dereferenced: only tells futures apart.
+  /// Never dereferenced: only tells futures apart, as long as they live.
   @usableFromInline let future: ObjectIdentifier
-  @usableFromInline let slotSerial: UInt16
+  /// Tells registrations apart, also those of a future that has got the address of one that is gone. 0 for none in a slot.
+  @usableFromInline let slotSerial: UInt32
   @usableFromInline let registration: Registration?
 
-  @usableFromInline init(future: ObjectIdentifier, slotSerial: UInt16 = 0, registration: Registration? = nil) {
+  @usableFromInline init(future: ObjectIdentifier, slotSerial: UInt32 = 0, registration: Registration? = nil) {
     self.future = future
     self.slotSerial = slotSerial
     self.registration = registration
@@ -24,15 +28,31 @@ public struct DoneCallbackToken: Sendable, Hashable {
   }
 }
 
+/// The next number of a registration. No two are the same in the process until four billion have been given.
+///
+/// Threads take them in blocks of 65,536: one counter for all would have them wait for each other.
+@usableFromInline func nextSlotSerial() -> UInt32 {
+  let thread = cf_thread()
+  var serial = thread.pointee.slot_serial &+ 1
+  // The end of a block, or a thread that has none. The first number of a block is not given, so that none is 0.
+  if serial & 0xFFFF <= 1 { serial = slotSerialBlocks.add(1 << 16, ordering: .relaxed).newValue &+ 1 }
+  thread.pointee.slot_serial = serial
+  return serial
+}
+
+private let slotSerialBlocks = Atomic<UInt32>(0)
+
 extension Future {
   /// A callback's registration beyond the first.
   @usableFromInline final class CallbackRegistration: Registration, @unchecked Sendable {
     // Belongs to the list's lock while linked, to the thread that unlinked the node afterwards.
-    private var callback: (@Sendable (Future<Success>) -> Void)?
+    @exclusivity(unchecked) private var callback: (@Sendable (Future<Success>) -> Void)?
     @usableFromInline init(_ callback: @escaping @Sendable (Future<Success>) -> Void) { self.callback = callback }
     @usableFromInline override func deliver(_ future: FutureCore) {
-      let callback = callback.take()
-      callback?(unsafeDowncast(future, to: Future<Success>.self))
+      // Not `take()`: that asks the runtime for the metadata of the closure's type, each time.
+      let taken = callback
+      callback = nil
+      taken?(unsafeDowncast(future, to: Future<Success>.self))
     }
     // A token may outlive the callback; what the callback captured need not.
     override func wasRemoved() { callback = nil }
@@ -52,8 +72,8 @@ extension Future {
     switch state.register() {
     case .fillSlot:
       slot = .callback(consume callback)
-      slotSerial &+= 1
-      let serial = slotSerial
+      let serial = nextSlotSerial()
+      slotSerial = serial
       unlock(state)
       return DoneCallbackToken(future: ObjectIdentifier(self), slotSerial: serial)
     case .append:
@@ -82,7 +102,7 @@ extension Future {
     if let node = token.registration {
       removed = extras?.callbacks.remove(node) ?? false
       if removed, extras!.isEmpty { state.bits &= ~FutureWord.listed }
-    } else if state.isSlotFull, token.slotSerial == slotSerial {
+    } else if state.isSlotFull, case .callback = slot, token.slotSerial == slotSerial {
       removed = true
       removedSlot = takeSlot()
       state.emptySlot()
@@ -110,7 +130,6 @@ extension Future {
     switch state.register() {
     case .fillSlot:
       slot = .observer(index, observer)
-      slotSerial &+= 1
       unlock(state)
       return .inSlot
     case .append:

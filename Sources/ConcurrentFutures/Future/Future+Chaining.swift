@@ -4,17 +4,18 @@ import Synchronization
 /// Makes the cancellation of a derived future that of the future it waits for.
 ///
 /// The reference is weak: a source that nobody will complete must not be kept alive by what waits for it.
-private final class Upstream: FutureProducer, @unchecked Sendable {
+@usableFromInline
+final class Upstream: FutureProducer, @unchecked Sendable {
   private struct State {
     weak var source: _FutureCore?
     var isCancelled = false
   }
   private let state: Mutex<State>
 
-  init(_ source: _FutureCore) { state = Mutex(State(source: source)) }
+  @usableFromInline init(_ source: _FutureCore) { state = Mutex(State(source: source)) }
 
   /// From now on cancellation goes to `source`.
-  func move(to source: _FutureCore) {
+  @usableFromInline func move(to source: _FutureCore) {
     let isCancelled = state.withLock { state in
       state.source = source
       return state.isCancelled
@@ -22,7 +23,7 @@ private final class Upstream: FutureProducer, @unchecked Sendable {
     if isCancelled { source.cancelCore() }
   }
 
-  override func futureWasCancelled() {
+  @usableFromInline override func futureWasCancelled() {
     let source = state.withLock { state in
       state.isCancelled = true
       return state.source
@@ -61,7 +62,7 @@ extension Future {
   /// `transform` runs where callbacks run: in the thread that completes this future. An error of this future, or one that
   /// `transform` throws, is the new future's error. Cancelling the new future cancels this one; use ``shielded()`` where
   /// others depend on it. Chains may have any length.
-  public func map<New: Sendable>(_ transform: @escaping @Sendable (Success) throws -> New) -> Future<New> {
+  @inlinable public func map<New: Sendable>(_ transform: @escaping @Sendable (Success) throws -> New) -> Future<New> {
     derived { source, derived in
       switch source.resultIfDone! {
       case .success(let value): derived.complete(with: Result { try transform(value) })
@@ -73,7 +74,9 @@ extension Future {
   /// A future of the value of the future that `transform` returns.
   ///
   /// As ``map(_:)``; once `transform` has returned, cancelling the new future cancels the one that it returned.
-  public func flatMap<New: Sendable>(_ transform: @escaping @Sendable (Success) throws -> Future<New>) -> Future<New> {
+  @inlinable public func flatMap<New: Sendable>(_ transform: @escaping @Sendable (Success) throws -> Future<New>)
+    -> Future<New>
+  {
     let upstream = Upstream(self)
     return derived(upstream) { source, derived in
       do {
@@ -89,7 +92,7 @@ extension Future {
   /// A future that ends as this one, except that `transform` may turn an error into a value.
   ///
   /// Runs for every error, cancellation of this future included, unless the new future itself was cancelled.
-  public func recover(_ transform: @escaping @Sendable (any Error) throws -> Success) -> Future {
+  @inlinable public func recover(_ transform: @escaping @Sendable (any Error) throws -> Success) -> Future {
     derived { source, derived in
       switch source.resultIfDone! {
       case .success(let value): derived.complete(with: .success(value))
@@ -115,13 +118,15 @@ extension Future {
   /// A future that ends as this one and whose cancellation leaves this one alone.
   public func shielded() -> Future {
     let derived = Future()
-    addDoneCallback { derived.complete(copying: $0) }
+    let token = addDoneCallback { derived.complete(copying: $0) }
+    // One that is given up leaves nothing behind: whoever asks a long-lived future again and again would fill it.
+    if !derived.isDone { derived.addDoneCallback { [weak self] _ in self?.removeDoneCallback(token) } }
     return derived
   }
 
   /// A future that `finish` completes when this one is done, and whose cancellation cancels this one. `finish` is not
   /// called once the new future is done.
-  private func derived<New: Sendable>(
+  @inlinable func derived<New: Sendable>(
     _ upstream: Upstream? = nil, _ finish: @escaping @Sendable (_ source: Future, _ derived: Future<New>) -> Void
   ) -> Future<New> {
     let derived = Future<New>(producer: upstream ?? Upstream(self))
@@ -132,7 +137,7 @@ extension Future {
   }
 
   /// Ends as `other`, which is done, has ended: with its result, or cancelled.
-  func complete(copying other: Future) {
+  @inlinable func complete(copying other: Future) {
     switch other.resultIfDone! {
     case .success(let value): complete(with: .success(value))
     case .failure(let error): complete(failing: error, cancelled: other.isCancelled)
@@ -140,7 +145,7 @@ extension Future {
   }
 
   /// Ends with an error, or as cancelled where the source was cancelled.
-  private func complete(failing error: any Error, cancelled: Bool) {
+  @usableFromInline func complete(failing error: any Error, cancelled: Bool) {
     if cancelled { endAsCancelled() } else { complete(with: .failure(error)) }
   }
 }

@@ -47,7 +47,7 @@ extension _FutureCore {
     if acquired().hasProducer, let producer = producerCore(), producer.help(self) { return true }
     if Spinning.until({ self.acquired().isDone }) { return true }
     if host == nil { FutureDiagnostics.noteBlockingWait() }
-    if let host, deadline == nil {
+    if let host, deadline == nil, !host.isShortOfStack {
       host.sleep(untilDone: self)
       return true
     }

@@ -24,6 +24,8 @@ import CPlatformSupport
 /// The semantics are those of Python's `concurrent.futures.Future`, except that `cancel()` itself wakes every waiter.
 public final class Future<Success: Sendable>: _FutureCore, @unchecked Sendable {
   @usableFromInline @exclusivity(unchecked) final var slot: Slot = .empty
+  /// Of the callback that the slot holds or held last: what its token says.
+  @usableFromInline @exclusivity(unchecked) final var slotSerial: UInt32 = 0
 
   @inlinable override init(word: FutureWord, work: Work? = nil) { super.init(word: word, work: work) }
 
@@ -124,7 +126,6 @@ public final class Future<Success: Sendable>: _FutureCore, @unchecked Sendable {
     defer { unlock(state) }
     return state.hasProducer ? peekProducer() : nil
   }
-  @usableFromInline override func failCore(_ error: any Error) -> Bool { complete(with: .failure(error)) }
   @usableFromInline override func errorIfFailed() -> (any Error)? {
     let state = acquired()
     if !state.isDone || state.hasValue { return nil }

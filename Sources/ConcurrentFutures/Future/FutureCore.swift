@@ -19,6 +19,9 @@ public class _FutureCore: _PoolItem, @unchecked Sendable {
   /// Raw memory for the body before it starts and the result after the end; see ``FuturePayload``.
   @usableFromInline @exclusivity(unchecked) final var payload: FuturePayload = (0, 0)
 
+  /// Where the payload is in the object: behind the object's header and what is declared before it. A test holds it to that.
+  @inlinable static var payloadOffset: Int { 2 * MemoryLayout<Int>.size + 4 * MemoryLayout<UInt>.size }
+
   @usableFromInline init(word: FutureWord, work: Work? = nil) {
     self.word = Atomic(word.bits)
     super.init(work: work)
@@ -41,8 +44,6 @@ public class _FutureCore: _PoolItem, @unchecked Sendable {
   }
   /// `cancel()` for those who do not know the type.
   @usableFromInline @discardableResult func cancelCore() -> Bool { preconditionFailure("abstract") }
-  /// Fails the future if it is not done.
-  @usableFromInline @discardableResult func failCore(_ error: any Error) -> Bool { preconditionFailure("abstract") }
   /// Who makes the value of a future that is not done, where somebody is known.
   func producerCore() -> FutureProducer? { preconditionFailure("abstract") }
   /// The error of a failed or cancelled future.

@@ -26,11 +26,16 @@ extension Future {
     withUnsafeMutablePointer(to: &payload) { use(UnsafeMutableRawPointer($0)) }
   }
 
-  /// For readers, of which there may be many at once: `withPayload` claims the memory for itself alone. Raw loads, for the
-  /// optimiser takes memory of different types for different memory.
+  /// For readers, of which there may be many at once: `withPayload` claims the memory for itself alone.
+  ///
+  /// By address, not through a copy of the two words: what is loaded from plain words the optimiser takes for nobody's, drops
+  /// the retain, and lets the caller's release of the future free what was just returned. The future lives until the value
+  /// has been copied.
   @inlinable @inline(__always)
   func readPayload<R>(_ use: (UnsafeRawPointer) -> R) -> R {
-    withUnsafePointer(to: payload) { use(UnsafeRawPointer($0)) }
+    withExtendedLifetime(self) {
+      use(UnsafeRawPointer(Unmanaged.passUnretained(self).toOpaque()) + _FutureCore.payloadOffset)
+    }
   }
 
   @inlinable @inline(__always)
@@ -79,10 +84,10 @@ extension Future {
   /// The value of a future that is finished and did not fail.
   @inlinable @inline(__always)
   var storedValue: Success {
-    if Self.valueFitsInline {
-      return readPayload { $0.load(as: Success.self) }
+    readPayload { payload in
+      if Self.valueFitsInline { return payload.load(as: Success.self) }
+      return UnsafePointer<Success>(bitPattern: payload.load(as: UInt.self))!.pointee
     }
-    return UnsafePointer<Success>(bitPattern: payload.0)!.pointee
   }
 
   @inlinable @inline(__always)

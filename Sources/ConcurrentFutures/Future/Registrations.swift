@@ -20,9 +20,9 @@ class FutureObserver: @unchecked Sendable {
 @usableFromInline
 class Registration: @unchecked Sendable {
   // The future's lock guards the links.
-  fileprivate final var next: Registration?
-  fileprivate final unowned(unsafe) var previous: Registration?
-  fileprivate final var isLinked = false
+  @exclusivity(unchecked) fileprivate final var next: Registration?
+  @exclusivity(unchecked) fileprivate final unowned(unsafe) var previous: Registration?
+  @exclusivity(unchecked) fileprivate final var isLinked = false
 
   @usableFromInline init() {}
 
@@ -60,9 +60,9 @@ final class ObserverRegistration: Registration, @unchecked Sendable {
 @usableFromInline
 final class FutureExtras: @unchecked Sendable {
   /// What only wakes somebody: delivered before all callbacks, which may take their time.
-  var waiters = RegistrationList()
+  @exclusivity(unchecked) var waiters = RegistrationList()
   /// Callbacks and links to other futures, in the order of registration.
-  var callbacks = RegistrationList()
+  @exclusivity(unchecked) var callbacks = RegistrationList()
 
   init() {}
 

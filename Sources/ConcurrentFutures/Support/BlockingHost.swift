@@ -7,6 +7,8 @@ class BlockingHost: @unchecked Sendable {
   func runInline(_ future: _FutureCore) {}
   /// The thread has nothing to do until `future` is done.
   func sleep(untilDone future: _FutureCore) { preconditionFailure("abstract") }
+  /// Whether the thread has too little stack left to run other work inside a wait. It then blocks like any other.
+  var isShortOfStack: Bool { false }
   /// The thread is going to block otherwise: somebody else should take its place.
   func willBlock() {}
   /// The thread goes on.

@@ -29,22 +29,26 @@ func startDetachedThread(name: String, _ body: @escaping @Sendable () -> Void) -
   pthread_sigmask(SIG_SETMASK, &all, &before)
   defer { pthread_sigmask(SIG_SETMASK, &before, nil) }
 
-  #if canImport(Darwin)
-  var thread: pthread_t?
-  let result = pthread_create(&thread, nil, { runThread($0) }, start.toOpaque())
-  guard result == 0, let thread else {
-    start.release()
-    return false
-  }
-  #else
+  // A number with glibc, a pointer elsewhere. The argument is nullable everywhere but in Darwin's header.
+  #if canImport(Glibc)
   var thread = pthread_t()
+  #else
+  var thread: pthread_t?
+  #endif
+  #if canImport(Darwin)
+  let result = pthread_create(&thread, nil, { runThread($0) }, start.toOpaque())
+  #else
   let result = pthread_create(&thread, nil, { runThread($0!) }, start.toOpaque())
+  #endif
   guard result == 0 else {
     start.release()
     return false
   }
-  #endif
+  #if canImport(Darwin)
+  if let thread { pthread_detach(thread) }
+  #else
   pthread_detach(thread)
+  #endif
   return true
 }
 

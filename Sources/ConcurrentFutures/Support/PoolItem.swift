@@ -12,8 +12,6 @@ public class _PoolItem: @unchecked Sendable {
 
   /// Which pool's queue the item is in; ``PoolID/none`` for none. Set before the item is published.
   @usableFromInline @exclusivity(unchecked) final var home: PoolID = .none
-  /// For futures: how many registrations the slot has held, which tells one token from the next. Here, where there is room.
-  @usableFromInline @exclusivity(unchecked) final var slotSerial: UInt16 = 0
 
   @usableFromInline init(work: Work?) { self.work = work }
 

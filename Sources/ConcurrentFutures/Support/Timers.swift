@@ -139,7 +139,7 @@ enum Timers {
   }
 
   private static func startThread() {
-    startDetachedThread(name: "futures-timer") {
+    let started = startDetachedThread(name: "futures-timer") {
       while true {
         let (body, seen, wait) = state.withLock { state in
           let now = cf_now()
@@ -149,5 +149,7 @@ enum Timers {
         if let body { body() } else { cf_wait(generation, seen, wait) }
       }
     }
+    // The next deadline tries again.
+    if !started { state.withLock { $0.hasThread = false } }
   }
 }

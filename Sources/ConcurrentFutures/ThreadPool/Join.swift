@@ -4,6 +4,14 @@ import CPlatformSupport
 @_silgen_name("cf_store_closure")
 private func storeClosure(_ closure: () -> Void, _ memory: UnsafeMutablePointer<cf_closure>)
 
+extension cf_closure {
+  /// The closure must live as long as somebody may call it: at least until the caller of whoever stores it returns.
+  init(storing closure: () -> Void) {
+    self.init()
+    storeClosure(closure, &self)
+  }
+}
+
 /// The second half of a `join`, on the stack of the worker that forked it.
 @usableFromInline
 struct JoinFrame {
@@ -15,9 +23,7 @@ struct JoinFrame {
   var isDone: UInt32 = 0
 
   init(_ body: () -> Void, work: UnsafeMutableRawPointer?) {
-    var closure = cf_closure()
-    storeClosure(body, &closure)
-    self.body = closure
+    self.body = cf_closure(storing: body)
     self.work = work
   }
 }

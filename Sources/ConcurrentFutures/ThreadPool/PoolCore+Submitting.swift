@@ -1,3 +1,5 @@
+import CPlatformSupport
+
 // The ways into a pool other than the plain one.
 
 extension PoolCore {
@@ -46,15 +48,15 @@ extension PoolCore {
   }
 
   private func joinFromOutside(_ a: () -> Void, _ b: () -> Void) {
-    withoutActuallyEscaping(b) { b in
-      nonisolated(unsafe) let b = b
-      let future = Future<Void> { b() }
-      submit(future, priority: .medium)
-      a()
-      // Runs it here if nobody has begun, and where the pool takes nothing.
-      future.runBody()
-      _ = future.waitUntilDone(deadline: nil)
-      if future.errorIfFailed() != nil { b() }
-    }
+    // Two words, as in a fork's frame: `withoutActuallyEscaping` would trap where whoever cancels or rejects the future is a
+    // moment late in letting go of its body. Nobody calls the body of a future that is done.
+    nonisolated(unsafe) let stored = cf_closure(storing: b)
+    let future = Future<Void> { cf_call_closure(stored) }
+    submit(future, priority: .medium)
+    a()
+    // Runs it here if nobody has begun, and where the pool takes nothing.
+    future.runBody()
+    _ = future.waitUntilDone(deadline: nil)
+    if future.errorIfFailed() != nil { b() }
   }
 }

@@ -2,8 +2,8 @@ import Synchronization
 
 /// Results of many elements, as they come: a sequence for `for` and for `for await`.
 ///
-/// It can be gone through once, by one consumer. When the last copy is gone, and when the loop is left early, what is under
-/// way is cancelled. In a `for await` the iteration ends early when the Task is cancelled.
+/// It can be gone through once, by one consumer. When the loop is left early, what is under way is cancelled, and the stream
+/// has nothing more to give. In a `for await` the iteration ends early when the Task is cancelled.
 public struct ResultStream<R: Sendable>: Sequence, AsyncSequence, Sendable {
   /// What became of one element.
   public typealias Element = Result<R, any Error>
@@ -22,32 +22,39 @@ public struct ResultStream<R: Sendable>: Sequence, AsyncSequence, Sendable {
 
   /// An iterator that blocks for each result.
   @available(*, noasync, message: "a plain `for` blocks its thread; write `for await`")
-  public func makeIterator() -> Iterator { Iterator(pump: pump) }
+  public func makeIterator() -> Iterator { Iterator(loop: ResultLoop(pump)) }
 
   /// An iterator that suspends for each result.
-  public func makeAsyncIterator() -> AsyncIterator { AsyncIterator(pump: pump) }
+  public func makeAsyncIterator() -> AsyncIterator { AsyncIterator(loop: ResultLoop(pump)) }
 
   /// Blocks for each result.
   public struct Iterator: IteratorProtocol {
-    fileprivate let pump: ResultPump<R>
+    fileprivate let loop: ResultLoop<R>
 
     /// The next result, or nil after the last. Blocks this thread.
     @available(*, noasync, message: "this blocks its thread; write `for await`")
-    public mutating func next() -> Result<R, any Error>? { pump.next() }
+    public mutating func next() -> Result<R, any Error>? { loop.pump.next() }
   }
 
   /// Suspends for each result.
   public struct AsyncIterator: AsyncIteratorProtocol {
-    fileprivate let pump: ResultPump<R>
+    fileprivate let loop: ResultLoop<R>
 
     /// The next result; nil after the last, or when the Task is cancelled.
-    public mutating func next() async -> Result<R, any Error>? { await pump.next() }
+    public mutating func next() async -> Result<R, any Error>? { await loop.pump.next() }
 
     /// The same, for any isolation.
     public mutating func next(isolation actor: isolated (any Actor)?) async -> Result<R, any Error>? {
-      await pump.next()
+      await loop.pump.next()
     }
   }
+}
+
+/// One loop: when its iterator is gone, nobody will come for the rest.
+private final class ResultLoop<R: Sendable>: Sendable {
+  let pump: ResultPump<R>
+  init(_ pump: ResultPump<R>) { self.pump = pump }
+  deinit { pump.cancel() }
 }
 
 /// The elements, taken one at a time by whoever asks.
@@ -89,8 +96,13 @@ private final class ResultPump<R: Sendable>: Sendable {
     self.submitNext = submitNext
   }
 
-  deinit {
-    let futures = state.withLock { state in state.ready.removeAll() + Array(state.pending) }
+  /// Gives up what has not been handed out.
+  func cancel() {
+    let futures = state.withLock { state in
+      defer { state.pending = [] }
+      state.sourceHasEnded = true
+      return state.ready.removeAll() + Array(state.pending)
+    }
     for future in futures { future.cancel() }
   }
 
@@ -174,8 +186,8 @@ private final class ResultPump<R: Sendable>: Sendable {
 
   private func isDone(_ future: Future<R>) {
     let signal = state.withLock { state in
-      state.pending.remove(future)
-      state.ready.append(future)
+      // Not if the loop was left meanwhile.
+      if state.pending.remove(future) != nil { state.ready.append(future) }
       return state.signal.take()
     }
     signal?.complete(with: .success(()))

@@ -37,6 +37,8 @@ final class Worker: BlockingHost, @unchecked Sendable {
   private var trialInterval = 16
   private var peers: [Worker] = []
   private var peersSeen = -1
+  /// Below this address no work is begun inside a wait.
+  private var stackReserve: UInt = 0
 
   init(_ core: PoolCore, index: Index) {
     self.core = core
@@ -61,6 +63,9 @@ final class Worker: BlockingHost, @unchecked Sendable {
 
   func run() {
     let thread = cf_thread()
+    var (lowest, size): (UInt, UInt) = (0, 0)
+    cf_stack_bounds(&lowest, &size)
+    stackReserve = lowest + size / 4
     let outer = thread.pointee.worker
     thread.pointee.worker = Unmanaged.passUnretained(self as BlockingHost).toOpaque()
     var oldName = [CChar](repeating: 0, count: 64)
@@ -262,10 +267,15 @@ final class Worker: BlockingHost, @unchecked Sendable {
 
   // MARK: blocking in a task
 
+  /// Waits inside work that runs inside waits, as in recursion by waiting, use up the stack. A thread that has little left
+  /// leaves other work to a spare one, whose stack is empty.
+  override var isShortOfStack: Bool { cf_stack_pointer() < stackReserve }
+
   override func runInline(_ future: _FutureCore) {
     // Work of this pool that has not started runs right here. If it is the newest of our own it leaves the deque;
     // elsewhere the entry stays, and whoever comes to it finds that the future has been started.
-    guard future.work != nil, future.home == core.id, core.id != .none, future.acquired().phase == FutureWord.pending
+    guard future.work != nil, future.home == core.id, core.id != .none, future.acquired().phase == FutureWord.pending,
+      !isShortOfStack
     else { return }
     let bits = UInt(bitPattern: Unmanaged.passUnretained(future).toOpaque())
     if deque.pop(QueueEntry(bits: bits)) { Unmanaged.passUnretained(future).release() }

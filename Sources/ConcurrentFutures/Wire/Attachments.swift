@@ -62,8 +62,8 @@ extension Decoder {
 
 /// The descriptors that came with a message.
 ///
-/// It owns them: those that were not taken are closed with it. Not to be used from two threads at once.
-final class ReceivedAttachments {
+/// It owns them: those that were not taken are closed with it. It belongs to one thread at a time, as the message it came with.
+final class ReceivedAttachments: @unchecked Sendable {
   /// -1 stands for one that was taken.
   private var descriptors: [Int32]
 

@@ -170,6 +170,39 @@ import Testing
     #expect(log.entries == [0, 1, 2, 10, 11, 12])
   }
 
+  @Test func oldTokenOfTheSlotRemovesNothingHoweverManyCame() {
+    let future = Future<Int>()
+    let stale = future.addDoneCallback { _ in }
+    future.removeDoneCallback(stale)
+    for _ in 1..<65_536 { future.removeDoneCallback(future.addDoneCallback { _ in }) }
+    future.addDoneCallback { _ in }
+    let removed = future.removeDoneCallback(stale)
+    #expect(!removed)
+  }
+
+  @Test func tokenOfAFutureThatIsGoneRemovesNothing() {
+    var removed = 0
+    for _ in 0..<100 {
+      let stale = Future<Int>().addDoneCallback { _ in }
+      // Has the same address, as a rule.
+      let future = Future<Int>()
+      future.addDoneCallback { _ in }
+      if future.removeDoneCallback(stale) { removed += 1 }
+    }
+    #expect(removed == 0)
+  }
+
+  @Test func oldTokenDoesNotRemoveAnObserver() {
+    let future = Future<Int>()
+    let stale = future.addDoneCallback { _ in }
+    future.removeDoneCallback(stale)
+    let all = gather([future])
+    let removed = future.removeDoneCallback(stale)
+    #expect(!removed)
+    future.complete(with: .success(1))
+    #expect(all.valueIfDone == [1])
+  }
+
   @Test func oldTokenOfTheSlotDoesNotRemoveItsSuccessor() {
     let future = Future<Int>()
     let log = Log<Int>()

@@ -1,3 +1,4 @@
+import Synchronization
 import Testing
 
 @testable import ConcurrentFutures
@@ -225,6 +226,44 @@ import Testing
     withExtendedLifetime(source) {}
   }
 
+  @Test func shieldThatIsCancelledLeavesNothingBehind() {
+    let live = LiveCount()
+    let source = Future<Int>()
+    for _ in 0..<4 {
+      let probe = live.probe()
+      let shield = source.shielded()
+      shield.addDoneCallback { _ in probe.touch() }
+      shield.cancel()
+    }
+    #expect(live.count == 0)
+    #expect(!source.hasRegistrations)
+  }
+
+  @Test func shieldedTimeoutsDoNotPileUp() async throws {
+    let source = Future<Int>()
+    for _ in 0..<4 { _ = await source.shielded().timeout(after: .milliseconds(1)).result }
+    await eventually { !source.hasRegistrations }
+  }
+
+  /// The long-lived future's slot is empty, or taken by another.
+  @Test(arguments: [true, false]) func gatherThatIsOverLeavesNothingBehind(slotIsTaken: Bool) async {
+    let long = Future<Int>()
+    let token = slotIsTaken ? long.addDoneCallback { _ in } : nil
+    for _ in 0..<3 {
+      _ = gather([long, .failed(TestError()), long])
+      _ = gather([.failed(TestError()), long])
+      let other = Future<Int>()
+      let all = gather([long, other, long])
+      let pack = gather(long, other)
+      other.complete(with: .failure(TestError()))
+      #expect(all.isDone && pack.isDone)
+      let shield = long.shielded()
+      gather([shield, Future<Int>()]).cancel()
+    }
+    if let token { long.removeDoneCallback(token) }
+    #expect(!long.hasRegistrations)
+  }
+
   @Test func derivedFutureDoesNotKeepAPromiseThatNobodyHolds() {
     let live = LiveCount()
     let derived: Future<Int>
@@ -238,5 +277,65 @@ import Testing
     }
     #expect(live.count == 0)
     #expect(derived.state == .pending)
+  }
+
+  /// Whose release comes back to the future: under its lock this would hang.
+  private final class Touchy: Error, @unchecked Sendable {
+    weak var future: Future<Int>?
+    init(_ future: Future<Int>?) { self.future = future }
+    deinit { future?.addDoneCallback { _ in } }
+    @inline(never) func touch() {}
+    static func body() -> Future<Int> {
+      let touchy = Touchy(nil)
+      let future = Future<Int>(body: {
+        touchy.touch()
+        return 1
+      })
+      touchy.future = future
+      return future
+    }
+  }
+  private final class TouchyValue: @unchecked Sendable {
+    weak var future: Future<TouchyValue>?
+    init() {}
+    deinit { future?.addDoneCallback { _ in } }
+  }
+  @Test func valuesAreNotReleasedUnderTheLock() async throws {
+    _ = try await onThread {
+      // A body's result that comes too late.
+      let holder = Mutex<Future<TouchyValue>?>(nil)
+      let late = Future<TouchyValue>(body: {
+        let value = TouchyValue()
+        value.future = holder.withLock { $0 }
+        _ = holder.withLock { $0 }?.complete(with: .failure(TestError()))
+        return value
+      })
+      holder.withLock { $0 = late }
+      late.runBody()
+      holder.withLock { $0 = nil }
+      // Captures of bodies and callbacks.
+      for way in 0..<5 {
+        let future = Future<Int>()
+        let touchy = Touchy(future)
+        let token = future.addDoneCallback { _ in touchy.touch() }
+        let second = future.addDoneCallback { _ in touchy.touch() }
+        switch way {
+        case 0: future.cancel()
+        case 1: future.complete(with: .success(1))
+        case 2: _ = future.removeDoneCallback(token)
+        case 3: _ = future.removeDoneCallback(second)
+        default: future.complete(with: .failure(Touchy(future)))
+        }
+        future.cancel()
+      }
+      for way in 0..<3 {
+        let future = Touchy.body()
+        switch way {
+        case 0: future.cancel()
+        case 1: future.complete(with: .success(1))
+        default: try? future.setResult(1)
+        }
+      }
+    }
   }
 }

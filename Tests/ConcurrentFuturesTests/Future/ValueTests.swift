@@ -148,3 +148,33 @@ import Testing
     cancelled.complete(with: .success(make()))
   }
 }
+
+/// The value's memory inside the future, which is read by address.
+@Suite struct PayloadTests {
+  @Test func payloadIsWhereItsReadersLook() {
+    let future = Future<Int>()
+    let start = UnsafeRawPointer(Unmanaged.passUnretained(future).toOpaque())
+    let payload = withUnsafeMutablePointer(to: &future.payload) { UnsafeRawPointer($0) }
+    #expect(payload - start == _FutureCore.payloadOffset)
+  }
+
+  /// Optimised code once released the future, and with it the value, before it had retained what it returned.
+  @Test func valueOutlivesTheFutureThatItIsReadFrom() async throws {
+    let pool = ThreadPool(maxWorkers: 2)
+    for round in 0..<2000 {
+      let array = try await onThread { try pool.submit { [Int](repeating: round, count: 100) }.wait() }
+      #expect(array.count == 100 && array[99] == round)
+      let large = try await pool.submit { LargeValue(first: "\(round)", second: [round], third: "third") }.value
+      #expect(large.first == "\(round)" && large.second == [round])
+      let immediate = Future<[String]>.succeeded(["a", "\(round)"]).resultIfDone
+      #expect(try immediate?.get() == ["a", "\(round)"])
+    }
+    await pool.shutdown()
+  }
+
+  private struct LargeValue: Sendable {
+    let first: String
+    let second: [Int]
+    let third: String
+  }
+}

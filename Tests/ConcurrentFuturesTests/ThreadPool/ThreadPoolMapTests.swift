@@ -150,6 +150,22 @@ private struct Counted: Sequence, IteratorProtocol, Sendable {
     #expect(started.count <= 2)
   }
 
+  @Test(arguments: [true, false]) func leavingEarlyCancelsTheRestAlsoWhereTheStreamIsHeld(ordered: Bool) async throws {
+    let pool = ThreadPool(maxWorkers: 1)
+    let started = Tally()
+    let gate = Gate()
+    let stream = pool.results(of: 0..<100, maxInFlight: 10, ordered: ordered) { index -> Int in
+      started.add()
+      if index > 0 { gate.pass() }
+      return index
+    }
+    for await _ in stream { break }
+    gate.open()
+    await pool.shutdown()
+    #expect(started.count <= 2)
+    for await _ in stream { Issue.record("there is nothing more") }
+  }
+
   @Test(arguments: [true, false]) func resultsThatWereHandedOutAreNotKept(ordered: Bool) async throws {
     let live = LiveCount()
     let pool = ThreadPool(maxWorkers: 2)

@@ -34,6 +34,17 @@ import Testing
   }
 
   /// Far more than the spare threads that a pool adds: every one of them waits for what is queued behind them.
+  /// More than the stack of one thread holds.
+  @Test func chainOfWaitsThatIsTooDeepForOneStackEnds() async throws {
+    let pool = ThreadPool(maxWorkers: 1)
+    @Sendable func descend(_ depth: Int) throws -> Int {
+      if depth == 0 { return 0 }
+      return try pool.submit { try descend(depth - 1) }.wait() + 1
+    }
+    #expect(try await pool.submit { try descend(30_000) }.value == 30_000)
+    await pool.shutdown()
+  }
+
   @Test(arguments: [1, 2], [10, 400]) func workersThatWaitForALaterTaskEnd(maxWorkers: Int, waiters: Int) async throws {
     let pool = ThreadPool(maxWorkers: maxWorkers)
     let promise = Future<Int>()
@@ -290,6 +301,26 @@ import Testing
       #expect(try await gather(waiters).value == [1, 1, 1])
     }
     await pool.shutdown()
+  }
+
+  @Test func joinFromOutsideSurvivesAShutdown() async throws {
+    for round in 0..<400 {
+      let pool = ThreadPool(maxWorkers: 1)
+      let gate = Gate()
+      pool.submit { gate.pass() }
+      async let joined = onThread { () -> Int in
+        var sum = 0
+        for _ in 0..<50 {
+          let (a, b) = pool.join({ 1 }, { 2 })
+          sum += a + b
+        }
+        return sum
+      }
+      if round % 3 == 0 { await Task.yield() }
+      gate.open()
+      await pool.shutdown(cancelPending: true)
+      #expect(try await joined == 150)
+    }
   }
 
   @Test func joinOnAnotherPoolsWorkerWorks() async throws {

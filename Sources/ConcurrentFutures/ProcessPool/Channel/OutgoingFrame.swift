@@ -127,9 +127,9 @@ struct IncomingPayload {
   let attachments: ReceivedAttachments?
 
   /// Nil when the header and the payload contradict each other.
-  init?(_ header: ChannelHeader, _ bytes: UnsafeRawBufferPointer, descriptors: [Int32]) {
+  init?(_ header: ChannelHeader, _ bytes: UnsafeRawBufferPointer, attachments: ReceivedAttachments?) {
     guard bytes.count == header.length, header.prefix <= bytes.count else { return nil }
-    attachments = descriptors.isEmpty ? nil : ReceivedAttachments(descriptors)
+    self.attachments = attachments
     prefix = UnsafeRawBufferPointer(rebasing: bytes[..<header.prefix])
     var rest = UnsafeRawBufferPointer(rebasing: bytes[header.prefix...])
     guard header.segments > 0 else {

@@ -87,7 +87,8 @@ struct ReceivedFrame: Sendable {
   let header: ChannelHeader
   private let short: ShortPayload
   private let long: GrowingBuffer?
-  var descriptors: [Int32] = []
+  /// Closes what nobody takes out: the answer may be for a task whose future is done.
+  var attachments: ReceivedAttachments?
 
   init(_ header: ChannelHeader, copying bytes: UnsafeRawBufferPointer) {
     self.header = header
@@ -116,7 +117,7 @@ struct ReceivedFrame: Sendable {
   /// What the answer means. Everything in it may come from a hostile process.
   func result<Output: Decodable>(as type: Output.Type) -> Result<Output, any Error> {
     withBytes { bytes in
-      guard let payload = IncomingPayload(header, bytes, descriptors: descriptors) else {
+      guard let payload = IncomingPayload(header, bytes, attachments: attachments) else {
         return .failure(TaskEncodingError(.result, "the worker's answer is damaged"))
       }
       return result(type, payload)

@@ -184,7 +184,9 @@ final class WorkerHandle: @unchecked Sendable {
       frame = ReceivedFrame(header, buffer)
     }
     ringIfPending()
-    if frame.header.descriptors > 0 { frame.descriptors = try takeDescriptors(frame.header.descriptors) }
+    if frame.header.descriptors > 0 {
+      frame.attachments = ReceivedAttachments(try takeDescriptors(frame.header.descriptors))
+    }
     return frame
   }
 

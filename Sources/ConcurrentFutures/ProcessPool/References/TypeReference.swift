@@ -11,9 +11,13 @@ indirect enum TypeReference {
   case set(TypeReference)
   case dictionary(TypeReference, TypeReference)
 
+  /// The longest name that is looked up, in bytes. The runtime reads names recursively: one of 131 kB, which a worker that was
+  /// taken over might send, overflows the stack.
+  private static let longestName = 4096
+
   /// Nil for a type that another process cannot find.
   init?(_ type: Any.Type) {
-    if let name = _mangledTypeName(type), !name.contains("$"), let found = _typeByName(name), found == type {
+    if let name = _mangledTypeName(type), name.utf8.count <= Self.longestName, !name.contains("$"), let found = _typeByName(name), found == type {
       self = .named(name)
     } else if let place = TypeTable.place(of: type) {
       self = .tabled(place)
@@ -67,7 +71,7 @@ indirect enum TypeReference {
     func next() -> TypeReference? { TypeReference(from: &reader, depth: depth + 1) }
     switch tag {
     case 0:
-      guard let name = reader.string() else { return nil }
+      guard let name = reader.string(), name.utf8.count <= Self.longestName else { return nil }
       self = .named(name)
     case 1:
       guard let place = reader.number() else { return nil }

@@ -74,6 +74,8 @@ final class WorkerProcess {
   // MARK: the loop
 
   fileprivate func serve() -> Never {
+    // All that runs on this thread is work that can be asked to stop.
+    cf_thread().pointee.current_task = Unmanaged.passRetained(StoppableWork() as _PoolItem).toOpaque()
     do {
       while true {
         let next = try reader.next()
@@ -95,9 +97,15 @@ final class WorkerProcess {
     }
   }
 
+  /// Lets ``CurrentWork`` see the parent's request to stop.
+  private final class StoppableWork: _PoolItem, @unchecked Sendable {
+    init() { super.init(work: nil) }
+    override var isAskedToStop: Bool { WorkerProcess.isStopRequested }
+  }
+
   private func handle(_ header: ChannelHeader, _ bytes: UnsafeRawBufferPointer) throws(ChannelViolation) {
-    let attached = try takeDescriptors(header.descriptors)
-    guard let payload = IncomingPayload(header, bytes, descriptors: attached) else {
+    let attached = header.descriptors > 0 ? ReceivedAttachments(try takeDescriptors(header.descriptors)) : nil
+    guard let payload = IncomingPayload(header, bytes, attachments: attached) else {
       throw ChannelViolation(what: "a payload that contradicts its header")
     }
     switch header.kind {
