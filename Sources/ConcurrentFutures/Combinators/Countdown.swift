@@ -58,7 +58,10 @@ final class Countdown: FutureObserver, @unchecked Sendable {
   }
 
   private func takeBack(_ children: [_FutureCore], _ nodes: [Int: Registration]) {
-    for (index, child) in children.enumerated() where !child.acquired().isDone {
+    for (index, child) in children.enumerated() {
+      // As far as failures are concerned that nobody looks at, the gather has looked at all its children's.
+      if failsFast { child.markObserved() }
+      if child.acquired().isDone { continue }
       child.removeObserver(self, index: index, nodes[index].map(ObserverAdded.inList) ?? .inSlot)
     }
   }

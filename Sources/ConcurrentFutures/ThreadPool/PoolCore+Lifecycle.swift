@@ -147,7 +147,7 @@ extension PoolCore {
   ///
   /// Who is part of the pool's work itself waits for all the others only.
   func waitingForEnd(_ wait: (Future<Void>) -> Void) {
-    let worker = Worker.current.flatMap { $0.core === self ? $0 : nil }
+    let worker = Worker.current(of: self)?.takeUnretainedValue()
     let body = PoolBody.current.flatMap { $0.pool == identity ? $0 : nil }
     if worker == nil && body == nil {
       wait(over)

@@ -48,6 +48,8 @@ final class Worker: BlockingHost, @unchecked Sendable {
     parkWord.initialize(to: 0)
     waitWord = .allocate(capacity: 1)
     waitWord.initialize(to: 0)
+    super.init()
+    threadPool = Unmanaged.passUnretained(core).toOpaque()
   }
 
   deinit {
@@ -371,14 +373,9 @@ final class Worker: BlockingHost, @unchecked Sendable {
   @inline(__always)
   static func current(of core: PoolCore) -> Unmanaged<Worker>? {
     guard let opaque = cf_thread().pointee.worker else { return nil }
-    let worker = Unmanaged<Worker>.fromOpaque(opaque)
-    return worker._withUnsafeGuaranteedRef { $0.core === core } ? worker : nil
-  }
-
-  /// The worker that runs on this thread, if it is one of ours.
-  static var current: Worker? {
-    cf_thread().pointee.worker.map {
-      unsafeDowncast(Unmanaged<BlockingHost>.fromOpaque($0).takeUnretainedValue(), to: Worker.self)
-    }
+    // Not every host is a worker.
+    let host = Unmanaged<BlockingHost>.fromOpaque(opaque)
+    let isOurs = host._withUnsafeGuaranteedRef { $0.threadPool == Unmanaged.passUnretained(core).toOpaque() }
+    return isOurs ? Unmanaged<Worker>.fromOpaque(opaque) : nil
   }
 }

@@ -189,9 +189,8 @@ import Testing
     try await waiting
   }
 
-  @Test(arguments: [nil, Duration.seconds(patience)]) func deepCallbackMayWaitForWhatItEnds(timeout: Duration?)
-    async throws
-  {
+  @Test(arguments: [nil, Duration.seconds(patience)])
+  func deepCallbackMayWaitForWhatItEnds(timeout: Duration?) async throws {
     let values = try await onThread {
       let values = Log<Int?>()
       let futures = (0..<40).map { _ in Future<Int>() }

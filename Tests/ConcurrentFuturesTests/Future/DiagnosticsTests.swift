@@ -47,6 +47,10 @@ import Testing
       _ = firstCompleted(of: [failed()]).errorIfDone
       _ = firstSucceeded(of: [failed(), .succeeded(1)])
       failed().addDoneCallback { _ = $0.resultIfDone }
+      // Also a sibling's that fails later.
+      let sibling = Future<Int>()
+      _ = gather([failed(), sibling, failed()]).errorIfDone
+      sibling.complete(with: .failure(TestError()))
       // Waited for before it failed, too.
       let later = Future<Int>()
       async let waiting = later.result

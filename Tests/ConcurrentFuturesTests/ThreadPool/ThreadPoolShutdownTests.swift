@@ -234,4 +234,19 @@ import Testing
     }
     await eventually { live.count == 0 }
   }
+
+  /// They run on a thread that blocks for a pool, but is no worker.
+  @Test func callbackOfAProcessPoolMayUseAndEndAThreadPool() async throws {
+    let processes = ProcessPool(maxWorkers: 1)
+    let threads = ThreadPool(maxWorkers: 1)
+    let value = Future<Int>()
+    processes.submit(1) { $0 + 1 }.addDoneCallback { one in
+      let two = threads.submit { try one.wait() + 1 }
+      let (sum, _) = threads.join({ 1 }, { 2 })
+      threads.shutdownAndWait()
+      value.complete(with: two.resultIfDone!.map { $0 + sum })
+    }
+    #expect(try await value.value == 4)
+    await processes.shutdown()
+  }
 }
