@@ -17,7 +17,9 @@ indirect enum TypeReference {
 
   /// Nil for a type that another process cannot find.
   init?(_ type: Any.Type) {
-    if let name = _mangledTypeName(type), name.utf8.count <= Self.longestName, !name.contains("$"), let found = _typeByName(name), found == type {
+    if let name = _mangledTypeName(type), name.utf8.count <= Self.longestName, !name.contains("$"),
+      let found = _typeByName(name), found == type
+    {
       self = .named(name)
     } else if let place = TypeTable.place(of: type) {
       self = .tabled(place)
