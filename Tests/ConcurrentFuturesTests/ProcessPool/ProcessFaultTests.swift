@@ -157,7 +157,8 @@ extension ProcessPools {
         let started = ContinuousClock.now
         let process = pool.submit { getpid() }
         let endless = pool.submit(1, timeout: .milliseconds(50)) { (n: Int) -> Int in
-          while n > 0 {}; return n
+          while opaque(n) > 0 {}
+          return n
         }
         // It waits longer than it may run: the queue's time is not counted.
         let behind = pool.submit(2, timeout: .milliseconds(40)) { $0 }
@@ -346,7 +347,8 @@ extension ProcessPools {
         let grandchild = try await pool.submit { () -> Int32 in
           let inner = makePool(workers: 1)
           inner.submit(1) { (n: Int) -> Int in
-            while n > 0 {}; return n
+            while opaque(n) > 0 {}
+          return n
           }
           while inner.workerProcessIdentifiers.isEmpty { usleep(1000) }
           usleep(50_000)

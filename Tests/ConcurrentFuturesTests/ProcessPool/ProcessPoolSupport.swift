@@ -44,6 +44,10 @@ func withPool<R>(
   }
 }
 
+/// The value, which the optimiser must take for any other.
+@inline(never) @_optimize(none)
+func opaque<T>(_ value: T) -> T { value }
+
 /// Looks until it is so, some seconds at most.
 func soon(_ condition: () -> Bool) async -> Bool {
   for _ in 0..<2000 {

@@ -253,7 +253,7 @@ extension ProcessPools {
         let first = try await pool.submit { () -> Int32 in
           let memory = UnsafeMutableRawPointer.allocate(byteCount: 200 << 20, alignment: 16)
           memset(memory, 1, 200 << 20)
-          return getpid()
+          return opaque(memory).load(as: UInt8.self) == 1 ? getpid() : 0
         }.value
         #expect(await soon { !isAlive(first) })
         try await #expect(pool.submit { getpid() }.value != first)
@@ -264,7 +264,7 @@ extension ProcessPools {
       var options = ProcessPool.Options()
       options.memoryLimit = 1 << 30
       try await withPool(workers: 1, options: options) { pool in
-        try await #expect(pool.submit { malloc(2 << 30) == nil }.value)
+        try await #expect(pool.submit { opaque(malloc(2 << 30)) == nil }.value)
       }
     }
 
