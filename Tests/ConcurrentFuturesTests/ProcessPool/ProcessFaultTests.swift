@@ -348,7 +348,7 @@ extension ProcessPools {
           let inner = makePool(workers: 1)
           inner.submit(1) { (n: Int) -> Int in
             while opaque(n) > 0 {}
-          return n
+            return n
           }
           while inner.workerProcessIdentifiers.isEmpty { usleep(1000) }
           usleep(50_000)
