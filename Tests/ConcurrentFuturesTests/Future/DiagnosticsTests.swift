@@ -83,7 +83,7 @@ import Testing
       let messages = Log<String>()
       FutureDiagnostics.onBlockingWaitInTask { messages.append($0) }
       // A synchronous function in between hides the wait from the compiler.
-      @Sendable func hidden(_ future: Future<Int>) { _ = try? future.wait(timeout: .milliseconds(1)) }
+      @Sendable func hidden(_ future: Future<Int>) { _ = try? future.wait(timeout: .milliseconds(200)) }
       for _ in 0..<2 { await Task.detached { hidden(Future()) }.value }
       #expect(messages.count == 2)
       #expect(messages.entries.first?.contains("a blocking wait() runs inside a Task") == true)
@@ -99,7 +99,7 @@ import Testing
     await #expect(processExitsWith: .success) {
       let messages = Log<String>()
       FutureDiagnostics.onBlockingWaitInTask { messages.append($0) }
-      @Sendable func hidden() { _ = wait([Future<Int>()], timeout: .milliseconds(1)) }
+      @Sendable func hidden() { _ = wait([Future<Int>()], timeout: .milliseconds(200)) }
       await Task.detached { hidden() }.value
       #expect(messages.count == 1)
     }
@@ -107,7 +107,7 @@ import Testing
 
   @Test func blockingWaitInsideATaskIsPrintedOnceWithoutAHandler() async {
     let result = await #expect(processExitsWith: .success, observing: [\.standardErrorContent]) {
-      @Sendable func hidden() { _ = try? Future<Int>().wait(timeout: .milliseconds(1)) }
+      @Sendable func hidden() { _ = try? Future<Int>().wait(timeout: .milliseconds(200)) }
       for _ in 0..<3 { await Task.detached { hidden() }.value }
     }
     let text = String(decoding: result?.standardErrorContent ?? [], as: UTF8.self)
