@@ -155,6 +155,8 @@ extension Array: ContiguousElements {
 
   static func copying(_ bytes: UnsafeRawBufferPointer) -> [Element] {
     let count = bytes.count / MemoryLayout<Element>.stride
+    // The initializer would write a count of zero into the one empty array that the whole process shares.
+    if count == 0 { return [] }
     return Array(unsafeUninitializedCapacity: count) { elements, initializedCount in
       UnsafeMutableRawBufferPointer(elements).copyMemory(from: bytes)
       initializedCount = count
@@ -172,6 +174,7 @@ extension ContiguousArray: ContiguousElements {
 
   static func copying(_ bytes: UnsafeRawBufferPointer) -> ContiguousArray<Element> {
     let count = bytes.count / MemoryLayout<Element>.stride
+    if count == 0 { return [] }
     return ContiguousArray(unsafeUninitializedCapacity: count) { elements, initializedCount in
       UnsafeMutableRawBufferPointer(elements).copyMemory(from: bytes)
       initializedCount = count
