@@ -21,7 +21,8 @@ private indirect enum Chain: Codable, Equatable {
 }
 
 private final class Loop: Encodable {
-  var next: Loop?
+  // Not retained: the loop must not outlive its test.
+  private unowned(unsafe) var next: Loop?
   init() { next = self }
 }
 
