@@ -14,7 +14,7 @@ extension ProcessPool {
     submit(timeout, retries) { () throws(TaskEncodingError) in (try FunctionRegistry.task(T.self), try encode(task)) }
   }
 
-  /// Runs an asynchronous task in a worker; see ``submit(_:timeout:retries:)-(ProcessTask,_,_)``.
+  /// Runs an asynchronous task in a worker, in all else as a ``ProcessTask``.
   @discardableResult
   public func submit<T: AsyncProcessTask>(_ task: T, timeout: Duration? = nil, retries: Int = 0) -> Future<T.Output> {
     submit(timeout, retries) { () throws(TaskEncodingError) in

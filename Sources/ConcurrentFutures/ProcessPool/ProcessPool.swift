@@ -100,7 +100,9 @@ public final class ProcessPool: Sendable {
 
   /// As ``shutdown(cancelPending:)``, with a limit: what has not ended by then is stopped as by ``terminateWorkers()``.
   ///
-  /// - Parameter deadline: counted from the call. What is stopped fails with ``BrokenExecutorError``.
+  /// - Parameters:
+  ///   - cancelPending: cancels what has not started, instead of doing it.
+  ///   - deadline: counted from the call. What is stopped fails with ``BrokenExecutorError``.
   public func shutdown(cancelPending: Bool = false, deadline: Duration) async {
     core.shutDown(cancelPending: cancelPending)
     let reason = "its shutdown did not end within \(deadline)"

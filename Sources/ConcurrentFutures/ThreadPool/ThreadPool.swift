@@ -87,7 +87,7 @@ public final class ThreadPool: Sendable {
     return future
   }
 
-  /// Runs a body of medium priority on a worker; see ``submit(priority:_:)``.
+  /// Runs a body on a worker, with medium priority; the form with a priority says the rest.
   @inlinable @discardableResult
   public func submit<S: Sendable>(_ body: @escaping @Sendable () throws -> S) -> Future<S> {
     let future = Future<S>(body: body)
