@@ -71,6 +71,17 @@ static inline bool cf_compare_exchange(uint32_t *_Nonnull p, uint32_t expected, 
   return __atomic_compare_exchange_n(p, &expected, desired, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
 }
 
+// The counts of a closure's context, which is an object of Swift's. The runtime's functions are those that `unowned` compiles to.
+extern void *_Nullable swift_retain(void *_Nullable object);
+extern void swift_release(void *_Nullable object);
+extern void *_Nullable swift_unownedRetain(void *_Nullable object);
+extern void swift_unownedRelease(void *_Nullable object);
+static inline void cf_retain_context(uintptr_t context) { swift_retain((void *)context); }
+static inline void cf_release_context(uintptr_t context) { swift_release((void *)context); }
+/// The memory of the object stays when the object is destroyed, until `cf_release_memory`.
+static inline void cf_keep_memory(uintptr_t context) { swift_unownedRetain((void *)context); }
+static inline void cf_release_memory(uintptr_t context) { swift_unownedRelease((void *)context); }
+
 /// A Swift closure without arguments and result, as the two words that it is made of.
 typedef struct cf_closure {
   void *_Nullable function;

@@ -95,7 +95,7 @@ extension Future {
   /// - Throws: `InvalidStateError` if it is running or finished already.
   public func setRunningOrNotifyCancel() throws(InvalidStateError) -> Bool {
     // A body that a pool has queued would be stranded by a foreign start.
-    let action: FutureWord.StartAction = step { work == nil || $0.phase != FutureWord.pending ? $0.start() : .invalid }
+    let action: FutureWord.StartAction = step { !hasWork || $0.phase != FutureWord.pending ? $0.start() : .invalid }
     switch action {
     case .run: return true
     case .skip: return false

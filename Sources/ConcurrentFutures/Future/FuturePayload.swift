@@ -99,7 +99,7 @@ extension Future {
   func payloadIsTrivial(in state: FutureWord) -> Bool {
     switch state.phase {
     case FutureWord.finished: !state.isFailed && Self.valueFitsInline && _isPOD(Success.self)
-    case FutureWord.pending: work == nil && !state.hasProducer
+    case FutureWord.pending: !hasWork && !state.hasProducer
     default: !state.hasProducer
     }
   }
@@ -116,7 +116,7 @@ extension Future {
   /// Whether the memory holds something that a result must not overwrite.
   @inlinable @inline(__always)
   func hasSource(in state: FutureWord) -> Bool {
-    state.hasProducer || (state.phase == FutureWord.pending && work != nil)
+    state.hasProducer || (state.phase == FutureWord.pending && hasWork)
   }
 
   /// Moves out what the memory holds. Nobody else may reach it: under the lock, or in `deinit`.
@@ -135,7 +135,7 @@ extension Future {
       let box = withPayload { UnsafeMutablePointer<Success>(bitPattern: $0.load(as: UInt.self))! }
       defer { box.deallocate() }
       return .value(box.move())
-    case FutureWord.pending where work != nil:
+    case FutureWord.pending where hasWork:
       return .body(takeBody())
     default:
       return .nothing

@@ -1,3 +1,4 @@
+public import CPlatformSupport
 import Synchronization
 
 /// What a pool's queue holds: something that a worker can run once.
@@ -8,12 +9,51 @@ import Synchronization
 public class _PoolItem: @unchecked Sendable {
   @usableFromInline typealias Work = @Sendable (_PoolItem) -> Void
 
-  @usableFromInline @exclusivity(unchecked) final let work: Work?
+  /// The work, as the two words of a closure: its function, 0 for no work, and its context.
+  ///
+  /// In specialised code there is no context. Its place is then free for the context of the body that the work runs; see
+  /// ``keepMemory(ofContext:)``. That is written by the one thread that runs the body, and read when the item is gone.
+  @usableFromInline @exclusivity(unchecked) final let workFunction: UInt
+  @usableFromInline @exclusivity(unchecked) final var workContext: UInt
+  /// Whether the context is the work's own.
+  @usableFromInline @exclusivity(unchecked) final let workHasContext: Bool
 
   /// Which pool's queue the item is in; ``PoolID/none`` for none. Set before the item is published.
   @usableFromInline @exclusivity(unchecked) final var home: PoolID = .none
 
-  @usableFromInline init(work: Work?) { self.work = work }
+  @usableFromInline init(work: Work?) {
+    if let work {
+      (workFunction, workContext) = WorkWords.retaining(work)
+    } else {
+      (workFunction, workContext) = (0, 0)
+    }
+    workHasContext = workContext != 0
+  }
+
+  deinit { if workContext != 0 { releaseContext() } }
+
+  @inlinable final var hasWork: Bool { workFunction != 0 }
+
+  /// Runs the work on this thread.
+  @inline(__always)
+  final func callWork() { WorkWords.work(workFunction, workHasContext ? workContext : 0)(self) }
+
+  /// Keeps the bare memory of a closure's context until the item is gone. For a body that is about to be called, once: what
+  /// it captures is destroyed when it returns, as always.
+  ///
+  /// Who makes a body mostly drops its future, too. Memory that the worker gave back would have to go from the worker's
+  /// thread to the maker's, for which allocators take contended locks: that was half the time of a small task.
+  @inlinable @inline(__always)
+  final func keepMemory(ofContext context: UInt) {
+    if context == 0 || workHasContext { return }
+    cf_keep_memory(context)
+    workContext = context
+  }
+
+  @inline(never)
+  private func releaseContext() {
+    if workHasContext { cf_release_context(workContext) } else { cf_release_memory(workContext) }
+  }
 
   /// Whether running the item would do nothing: it was cancelled while it waited, or somebody else ran it.
   @usableFromInline var isSpent: Bool { false }
@@ -27,6 +67,22 @@ public class _PoolItem: @unchecked Sendable {
   /// The pool will never run this item: it broke or was shut down before the item could be queued.
   @usableFromInline func rejected(because error: any Error) {
     preconditionFailure("an item that no pool holds cannot be rejected")
+  }
+}
+
+/// A closure taken apart. In a struct, since a closure that is passed as a generic value by itself is wrapped first.
+private struct WorkWords {
+  let work: _PoolItem.Work
+
+  static func retaining(_ work: @escaping _PoolItem.Work) -> (UInt, UInt) {
+    let words = unsafeBitCast(WorkWords(work: work), to: (UInt, UInt).self)
+    if words.1 != 0 { cf_retain_context(words.1) }
+    return words
+  }
+
+  @inline(__always)
+  static func work(_ function: UInt, _ context: UInt) -> _PoolItem.Work {
+    unsafeBitCast((function, context), to: WorkWords.self).work
   }
 }
 

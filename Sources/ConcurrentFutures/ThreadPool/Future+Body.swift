@@ -22,7 +22,12 @@ extension Future {
   @inlinable @inline(__always)
   func startAndTakeBody() -> Body? {
     var state = lock()
-    let body = state.start() == .run ? takeBody() : nil
+    if state.start() != .run {
+      unlock(state)
+      return nil
+    }
+    let body = takeBody()
+    keepMemory(ofContext: unsafeBitCast(body, to: (UInt, UInt).self).1)
     unlock(state)
     return body
   }

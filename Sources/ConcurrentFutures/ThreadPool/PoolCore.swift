@@ -9,7 +9,12 @@ import Synchronization
 final class PoolCore: TaskExecutor, @unchecked Sendable {
   struct Hints {
     fileprivate var bits: UInt64
-    var queued: Int { Int(truncatingIfNeeded: bits >> 8) }
+    /// How many are queued, rounded down to a power of two: written for each submission it would travel between the
+    /// submitter's core and the workers' each time.
+    var queued: Int {
+      let width = bits >> 8
+      return width == 0 ? 0 : 1 << Int(truncatingIfNeeded: width &- 1)
+    }
     /// Something of high priority is queued.
     var isUrgent: Bool { bits & 1 != 0 }
     /// More are active than should be.
@@ -22,14 +27,14 @@ final class PoolCore: TaskExecutor, @unchecked Sendable {
     var isCrowded: Bool { bits & 16 != 0 }
   }
 
+  /// Tells this pool's futures from others'.
+  let id: PoolID
   let name: String
   let maximum: Int
   let limit: QueueLimit
   let keepAlive: Duration
   let initializer: (@Sendable () throws -> Void)?
   private let lock = AdaptiveLock()
-  @exclusivity(unchecked) private var state: PoolState
-  private let hintBits = Atomic<UInt64>(0)
   let peersVersion = Atomic(0)
   /// What becomes of items that have not started, wherever they are found.
   private let fate = Atomic(Fate.run)
@@ -51,6 +56,13 @@ final class PoolCore: TaskExecutor, @unchecked Sendable {
   /// Places that are kept for submitters who were told of them and have not come yet. Guarded by the lock.
   @exclusivity(unchecked) private var reservedPlaces = 0
 
+  // What changes with each submission is in cache lines of its own, away from what workers read for each item.
+  private let padding1 = CacheLinePadding()
+  @exclusivity(unchecked) private var state: PoolState
+  private let padding2 = CacheLinePadding()
+  private let hintBits = Atomic<UInt64>(0)
+  private let padding3 = CacheLinePadding()
+
   init(
     name: String, maximum: Int, limit: QueueLimit, keepAlive: Duration, initializer: (@Sendable () throws -> Void)?,
     startsThreads: @escaping @Sendable (String, @escaping @Sendable () -> Void) -> Void = PoolCore.startOnDispatch,
@@ -62,6 +74,7 @@ final class PoolCore: TaskExecutor, @unchecked Sendable {
     self.keepAlive = keepAlive
     self.initializer = initializer
     self.startsThreads = startsThreads
+    id = PoolID.take()
     state = PoolState(maximum: maximum, spareLimit: spareLimit)
   }
 
@@ -70,8 +83,6 @@ final class PoolCore: TaskExecutor, @unchecked Sendable {
     id.giveBack()
   }
 
-  /// Tells this pool's futures from others'.
-  let id = PoolID.take()
   /// Tells this pool's asynchronous bodies from others'.
   var identity: UInt { UInt(bitPattern: Unmanaged.passUnretained(self).toOpaque()) }
   /// Whether a searching worker may spin for a moment.
@@ -92,7 +103,7 @@ final class PoolCore: TaskExecutor, @unchecked Sendable {
 
   @inline(__always)
   private func updateHints() {
-    var bits = UInt64(truncatingIfNeeded: state.queue.count) << 8
+    var bits = UInt64(truncatingIfNeeded: Int.bitWidth &- state.queue.count.leadingZeroBitCount) << 8
     if state.queue.urgentCount > 0 { bits |= 1 }
     if state.active > state.maximum { bits |= 2 }
     if !state.isRunning { bits |= 4 }
@@ -355,7 +366,7 @@ final class PoolCore: TaskExecutor, @unchecked Sendable {
     let thread = cf_thread()
     let outer = thread.pointee.current_task
     thread.pointee.current_task = Unmanaged.passUnretained(item).toOpaque()
-    item.work!(item)
+    item.callWork()
     thread.pointee.current_task = outer
   }
 

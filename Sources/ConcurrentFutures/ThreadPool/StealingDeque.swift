@@ -15,7 +15,7 @@ final class StealingDeque: @unchecked Sendable {
 
   private let top = Atomic(0)
   // Owners write `bottom`, thieves write `top`: not in one cache line.
-  private let padding: (UInt64, UInt64, UInt64, UInt64, UInt64, UInt64, UInt64) = (0, 0, 0, 0, 0, 0, 0)
+  private let padding = CacheLinePadding()
   private let bottom = Atomic(0)
   private let current: Atomic<UnsafeMutableRawPointer>
   private let mask: Atomic<Int>

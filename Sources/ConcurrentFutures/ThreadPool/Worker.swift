@@ -25,6 +25,7 @@ final class Worker: BlockingHost, @unchecked Sendable {
   private let waitWord: UnsafeMutablePointer<UInt32>
 
   // Used by the worker's own thread only.
+  private static let largestBatch = 1024
   private var ticks: UInt = 0
   private var batchLimit = 1
   /// Where in the deque the last batch from the pool's queue ends.
@@ -106,7 +107,7 @@ final class Worker: BlockingHost, @unchecked Sendable {
     }
     // In the order of submission: the oldest of our own, not the newest.
     if let entry = deque.steal() { return entry }
-    if hints.queued > 0, let entry = takeBatch(nextBatch()) { return entry }
+    if hints.queued > 0, let entry = takeBatch(nextBatch(hints.queued)) { return entry }
     core.withState { $0.search() }
     return search()
   }
@@ -126,13 +127,17 @@ final class Worker: BlockingHost, @unchecked Sendable {
   ///
   /// One, as long as tasks take their time: order and balance are best then. Where they are tiny the queue's lock would cost
   /// more than the tasks, and a few at a time go into the worker's own deque, from which the others may still take them.
-  private func nextBatch() -> Int {
+  private func nextBatch(_ queued: Int) -> Int {
     let now = cf_now()
     let each = (now &- lastRefill) / UInt64(max(1, ticks &- UInt(sinceRefill)))
     sinceRefill = Int(ticks)
     lastRefill = now
     if each < 1_000 {
-      batchLimit = min(batchLimit * 2, 64)
+      batchLimit = min(batchLimit * 2, Self.largestBatch)
+      if letsAccumulate, queued < Self.largestBatch / 4 {
+        letsAccumulate = accumulate(upTo: Self.largestBatch / 2, from: queued, pauses: 16)
+        lastRefill = cf_now()
+      }
     } else {
       batchLimit = max(1, each > 10_000 ? 1 : batchLimit / 2)
     }
@@ -173,25 +178,33 @@ final class Worker: BlockingHost, @unchecked Sendable {
   ///
   /// A worker that is faster than the submitter would take each task by itself, and fight for the lock with the one who
   /// brings the next. So where tasks come in quick succession it tries once whether more come in if it lets some time pass,
-  /// well below a microsecond, and as long as that is so goes on that way. Where a submitter waits for each task before it
-  /// brings the next, nothing more comes in, and the trials become rare.
+  /// well below a microsecond. As long as that is so it goes on that way, and lets some hundred come in, for at most some
+  /// ten microseconds. Where a submitter waits for each task before it brings the next, nothing more comes in, and the trials
+  /// become rare.
   private func takeFound(_ queued: Int) -> QueueEntry? {
     findsSinceTrial &+= 1
-    let isTrial = !letsAccumulate && findsSinceTrial >= trialInterval
-    if isTrial || letsAccumulate {
-      var looks = 0
-      while looks < 30, core.hints.queued < 32 {
-        cf_pause()
-        looks += 1
-      }
-      let grew = core.hints.queued > queued
-      if isTrial {
-        findsSinceTrial = 0
-        trialInterval = grew ? 16 : min(trialInterval * 2, 1024)
-      }
-      letsAccumulate = grew
+    if letsAccumulate {
+      letsAccumulate = accumulate(upTo: Self.largestBatch / 2, from: queued, pauses: 16)
+    } else if findsSinceTrial >= trialInterval {
+      letsAccumulate = accumulate(upTo: 32, from: queued, pauses: 1)
+      findsSinceTrial = 0
+      trialInterval = letsAccumulate ? 16 : min(trialInterval * 2, 1024)
     }
-    return takeBatch(letsAccumulate ? 64 : 1)
+    return takeBatch(letsAccumulate ? Self.largestBatch : 1)
+  }
+
+  /// Lets tasks come in as long as they do. False if none came: the count, a power of two, has not risen.
+  ///
+  /// - Parameter pauses: between two looks; a look takes the count's cache line from who submits.
+  private func accumulate(upTo enough: Int, from queued: Int, pauses: Int) -> Bool {
+    var count = queued
+    var looks = 0
+    while looks < 30, count < enough {
+      for _ in 0..<pauses { cf_pause() }
+      looks += 1
+      count = core.hints.queued
+    }
+    return count > queued
   }
 
   /// Takes up to `limit` entries from the pool's queue, all but the first into the deque.
@@ -276,7 +289,7 @@ final class Worker: BlockingHost, @unchecked Sendable {
   override func runInline(_ future: _FutureCore) {
     // Work of this pool that has not started runs right here. If it is the newest of our own it leaves the deque;
     // elsewhere the entry stays, and whoever comes to it finds that the future has been started.
-    guard future.work != nil, future.home == core.id, core.id != .none, future.acquired().phase == FutureWord.pending,
+    guard future.hasWork, future.home == core.id, core.id != .none, future.acquired().phase == FutureWord.pending,
       !isShortOfStack
     else { return }
     let bits = UInt(bitPattern: Unmanaged.passUnretained(future).toOpaque())
