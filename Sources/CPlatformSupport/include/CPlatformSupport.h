@@ -13,6 +13,8 @@ typedef struct cf_thread_state {
   void *_Nullable worker;
   /// The task whose body runs now on this thread (unretained), or null.
   void *_Nullable current_task;
+  /// Whether a body that is called now came from another thread; see `_PoolItem.keepMemory`.
+  bool body_is_foreign;
   /// How many completions are being delivered on this thread's stack, one inside the other.
   uint32_t delivery_depth;
   /// Where completions go whose delivery would nest too deeply; null outside a delivery.
@@ -73,10 +75,13 @@ static inline bool cf_compare_exchange(uint32_t *_Nonnull p, uint32_t expected, 
 
 // The counts of a closure's context, which is an object of Swift's. The runtime's functions are those that `unowned` compiles to.
 extern void *_Nullable swift_retain(void *_Nullable object);
+extern void *_Nullable swift_nonatomic_retain(void *_Nullable object);
 extern void swift_release(void *_Nullable object);
 extern void *_Nullable swift_unownedRetain(void *_Nullable object);
 extern void swift_unownedRelease(void *_Nullable object);
 static inline void cf_retain_context(uintptr_t context) { swift_retain((void *)context); }
+/// For an object that no other thread knows yet.
+static inline void cf_retain_unshared(void *_Nonnull object) { swift_nonatomic_retain(object); }
 static inline void cf_release_context(uintptr_t context) { swift_release((void *)context); }
 /// The memory of the object stays when the object is destroyed, until `cf_release_memory`.
 static inline void cf_keep_memory(uintptr_t context) { swift_unownedRetain((void *)context); }

@@ -35,12 +35,18 @@ extension _FutureCore {
   }
 
   final func waitUntilDone(deadline: Deadline?) -> Bool {
-    let host = cf_thread().pointee.worker.map { Unmanaged<BlockingHost>.fromOpaque($0).takeUnretainedValue() }
     // Work that runs inside the wait could not be left at a deadline.
-    if let host, deadline == nil {
-      host.runInline(self)
+    if deadline == nil, let host = cf_thread().pointee.worker {
+      // Not retained: it runs this thread.
+      Unmanaged<BlockingHost>.fromOpaque(host)._withUnsafeGuaranteedRef { $0.runInline(self) }
       if acquired().isDone { return true }
     }
+    return waitWithoutWorking(deadline)
+  }
+
+  @inline(never)
+  private final func waitWithoutWorking(_ deadline: Deadline?) -> Bool {
+    let host = cf_thread().pointee.worker.map { Unmanaged<BlockingHost>.fromOpaque($0).takeUnretainedValue() }
     if let deadline, deadline.remaining == 0 { return acquired().isDone }
     deliverWhatWasPutOff()
     // Who waits for another process may read its answer itself, which spares waking a thread for that.

@@ -22,7 +22,7 @@ public class _FutureCore: _PoolItem, @unchecked Sendable {
   /// Where the payload is in the object: behind the object's header and what is declared before it. A test holds it to that.
   @inlinable static var payloadOffset: Int { 2 * MemoryLayout<Int>.size + 4 * MemoryLayout<UInt>.size }
 
-  @usableFromInline init(word: FutureWord, work: Work? = nil) {
+  @inlinable init(word: FutureWord, work: Work? = nil) {
     self.word = Atomic(word.bits)
     super.init(work: work)
   }

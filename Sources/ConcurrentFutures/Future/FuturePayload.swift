@@ -39,8 +39,9 @@ extension Future {
   }
 
   @inlinable @inline(__always)
-  func storeBody(_ body: @escaping Body) {
-    withPayload { _ = $0.initializeMemory(as: Body.self, repeating: body, count: 1) }
+  func storeBody(_ body: __owned @escaping Body) {
+    let memory = withPayload { $0.bindMemory(to: Body.self, capacity: 1) }
+    memory.initialize(to: consume body)
   }
 
   @inlinable @inline(__always)

@@ -21,7 +21,7 @@ public class _PoolItem: @unchecked Sendable {
   /// Which pool's queue the item is in; ``PoolID/none`` for none. Set before the item is published.
   @usableFromInline @exclusivity(unchecked) final var home: PoolID = .none
 
-  @usableFromInline init(work: Work?) {
+  @inlinable init(work: Work?) {
     if let work {
       (workFunction, workContext) = WorkWords.retaining(work)
     } else {
@@ -42,10 +42,11 @@ public class _PoolItem: @unchecked Sendable {
   /// it captures is destroyed when it returns, as always.
   ///
   /// Who makes a body mostly drops its future, too. Memory that the worker gave back would have to go from the worker's
-  /// thread to the maker's, for which allocators take contended locks: that was half the time of a small task.
+  /// thread to the maker's, for which allocators take contended locks: that was half the time of a small task. A body that
+  /// a waiter runs itself is mostly its own.
   @inlinable @inline(__always)
   final func keepMemory(ofContext context: UInt) {
-    if context == 0 || workHasContext { return }
+    if context == 0 || workHasContext || !cf_thread().pointee.body_is_foreign { return }
     cf_keep_memory(context)
     workContext = context
   }
@@ -71,9 +72,12 @@ public class _PoolItem: @unchecked Sendable {
 }
 
 /// A closure taken apart. In a struct, since a closure that is passed as a generic value by itself is wrapped first.
-private struct WorkWords {
-  let work: _PoolItem.Work
+@usableFromInline
+struct WorkWords {
+  @usableFromInline let work: _PoolItem.Work
+  @inlinable init(work: @escaping _PoolItem.Work) { self.work = work }
 
+  @inlinable @inline(__always)
   static func retaining(_ work: @escaping _PoolItem.Work) -> (UInt, UInt) {
     let words = unsafeBitCast(WorkWords(work: work), to: (UInt, UInt).self)
     if words.1 != 0 { cf_retain_context(words.1) }

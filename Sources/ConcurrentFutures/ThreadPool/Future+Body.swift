@@ -1,9 +1,9 @@
 extension Future {
   /// A future of what `body` returns or throws once a pool has run it.
-  @inlinable convenience init(body: @escaping @Sendable () throws -> Success) {
+  @inlinable convenience init(body: __owned @escaping @Sendable () throws -> Success) {
     // The closure captures nothing: in code that knows `Success` it is a mere function.
     self.init(word: FutureWord(), work: { unsafeDowncast($0, to: Future<Success>.self).runBody() })
-    storeBody(body)
+    storeBody(consume body)
   }
 
   /// Runs the body in this thread, unless the future was cancelled or somebody else runs it.

@@ -3,13 +3,13 @@ import CPlatformSupport
 // The ways into a pool other than the plain one.
 
 extension PoolCore {
-  /// Queues an item; where the queue's limit says so, blocks until there is room.
+  /// Queues an item that no other thread knows yet; where the queue's limit says so, blocks until there is room.
   func submitOrBlock(_ item: _PoolItem, _ lane: Lane) {
     if limit.isBounded, limit.whenFull == .block, Worker.current(of: self) == nil {
       if let signal = reservePlace() { _ = signal.waitUntilDone(deadline: nil) }
-      submit(item, lane, .reserved)
+      submit(item, lane, .reserved, isNew: true)
     } else {
-      submit(item, lane)
+      submit(item, lane, isNew: true)
     }
   }
 

@@ -144,15 +144,16 @@ final class PoolCore: TaskExecutor, @unchecked Sendable {
     submit(item, Lane(priority), admission)
   }
 
-  func submit(_ item: _PoolItem, _ lane: Lane, _ admission: Admission = .ifRoom) {
+  /// - Parameter isNew: no other thread knows the item yet.
+  func submit(_ item: _PoolItem, _ lane: Lane, _ admission: Admission = .ifRoom, isNew: Bool = false) {
     item.home = id
     let worker = Worker.current(of: self)
     if lane == .medium, let worker {
       if admission == .reserved { returnPlace() }
-      worker._withUnsafeGuaranteedRef { pushLocally(item, $0) }
+      worker._withUnsafeGuaranteedRef { pushLocally(item, $0, isNew) }
       return
     }
-    let entry = QueueEntry(owning: item)
+    let entry = isNew ? QueueEntry(owningNew: item) : QueueEntry(owning: item)
     var freed = Freed()
     let action = withState { state -> PoolState.SubmitAction in
       if admission == .reserved {
@@ -175,12 +176,12 @@ final class PoolCore: TaskExecutor, @unchecked Sendable {
 
   /// Work that a worker makes goes into its own deque: no lock, and the newest is at hand when the worker waits for it. A
   /// limit of the queue does not apply: a worker that waited for space could wait for itself.
-  private func pushLocally(_ item: _PoolItem, _ worker: Worker) {
+  private func pushLocally(_ item: _PoolItem, _ worker: Worker, _ isNew: Bool) {
     if hints.isEnding, let error = withState({ $0.rejection(name: name) }) {
       item.rejected(because: error)
       return
     }
-    worker.deque.push(QueueEntry(owning: item))
+    worker.deque.push(isNew ? QueueEntry(owningNew: item) : QueueEntry(owning: item))
     pushed()
   }
 
@@ -327,7 +328,7 @@ final class PoolCore: TaskExecutor, @unchecked Sendable {
     switch entry.content {
     case .item(let item):
       let item = item.takeRetainedValue()
-      if !settle(item) { runItem(item) }
+      if !settle(item) { runItem(item, isForeign: true) }
     case .frame(let frame): JoinFrame.runStolen(frame)
     case .job(let job):
       let thread = cf_thread()
@@ -362,8 +363,9 @@ final class PoolCore: TaskExecutor, @unchecked Sendable {
 
   /// Runs an item as the current work of this thread.
   @inline(__always)
-  func runItem(_ item: _PoolItem) {
+  func runItem(_ item: _PoolItem, isForeign: Bool) {
     let thread = cf_thread()
+    thread.pointee.body_is_foreign = isForeign
     let outer = thread.pointee.current_task
     thread.pointee.current_task = Unmanaged.passUnretained(item).toOpaque()
     item.callWork()

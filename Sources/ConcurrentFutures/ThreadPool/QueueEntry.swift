@@ -1,3 +1,5 @@
+import CPlatformSupport
+
 /// One thing that a pool's queue holds, in one word: a pointer, and in its lowest bits what it points to.
 @usableFromInline
 struct QueueEntry: Sendable, Equatable {
@@ -13,6 +15,14 @@ struct QueueEntry: Sendable, Equatable {
   /// An item, which the entry owns from now on.
   init(owning item: _PoolItem) {
     bits = UInt(bitPattern: Unmanaged.passRetained(item).toOpaque()) | Self.itemKind
+  }
+
+  /// An item that no other thread knows yet, which the entry owns from now on. The count may then be raised without an
+  /// atomic operation; whoever gets to know the item gets it with a lock or a release store.
+  init(owningNew item: _PoolItem) {
+    let pointer = Unmanaged.passUnretained(item).toOpaque()
+    cf_retain_unshared(pointer)
+    bits = UInt(bitPattern: pointer) | Self.itemKind
   }
 
   /// The second half of a `join`, which lives on the stack of the worker that forked it.

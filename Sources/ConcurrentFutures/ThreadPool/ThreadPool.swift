@@ -80,17 +80,17 @@ public final class ThreadPool: Sendable {
   /// Task-local values are not carried over; ``run(_:)`` carries them. O(1).
   @inlinable @discardableResult
   public func submit<S: Sendable>(
-    priority: TaskPriority = .medium, _ body: @escaping @Sendable () throws -> S
+    priority: TaskPriority = .medium, _ body: __owned @escaping @Sendable () throws -> S
   ) -> Future<S> {
-    let future = Future<S>(body: body)
+    let future = Future<S>(body: consume body)
     enqueue(future, priority)
     return future
   }
 
   /// Runs a body on a worker, with medium priority; the form with a priority says the rest.
   @inlinable @discardableResult
-  public func submit<S: Sendable>(_ body: @escaping @Sendable () throws -> S) -> Future<S> {
-    let future = Future<S>(body: body)
+  public func submit<S: Sendable>(_ body: __owned @escaping @Sendable () throws -> S) -> Future<S> {
+    let future = Future<S>(body: consume body)
     enqueue(future)
     return future
   }
@@ -146,7 +146,7 @@ public final class ThreadPool: Sendable {
   ) async throws -> Future<S> {
     try Task.checkCancellation()
     let admission = try await core.waitForPlace()
-    let future = Future<S>(body: body)
+    let future = Future<S>(body: consume body)
     core.submit(future, priority: priority, admission)
     return future
   }

@@ -294,7 +294,7 @@ final class Worker: BlockingHost, @unchecked Sendable {
     else { return }
     let bits = UInt(bitPattern: Unmanaged.passUnretained(future).toOpaque())
     if deque.pop(QueueEntry(bits: bits)) { Unmanaged.passUnretained(future).release() }
-    if !core.settle(future) { core.runItem(future) }
+    if !core.settle(future) { core.runItem(future, isForeign: false) }
   }
 
   /// Moves what waits in the deque to the pool's queue, before a wait for the end of all work. Forks stay: they are part of
