@@ -9,7 +9,7 @@
 ///
 /// - Complexity: O(1) per completion, however many futures there are.
 @inlinable public func asCompleted<S: Sendable>(_ futures: some Sequence<Future<S>>) -> CompletedFutures<S> {
-  CompletedFutures(handle: CompletionQueueHandle(erased(futures)))
+  CompletedFutures(handle: CompletionQueueHandle(RetainedFutures(futures)))
 }
 
 /// The futures in the order in which they end, for as long as `timeout` allows, counted from this call.
@@ -18,7 +18,7 @@
 @inlinable public func asCompleted<S: Sendable>(
   _ futures: some Sequence<Future<S>>, timeout: Duration
 ) -> TimedCompletedFutures<S> {
-  TimedCompletedFutures(handle: CompletionQueueHandle(erased(futures), limit: timeout))
+  TimedCompletedFutures(handle: CompletionQueueHandle(RetainedFutures(futures), limit: timeout))
 }
 
 /// What ``asCompleted(_:)`` returns: a sequence for `for` and for `for await`.

@@ -7,98 +7,119 @@ import Synchronization
 /// when it is handed out. Futures that are not done hold the queue through their registrations, and the queue holds them;
 /// ``abandon()`` ends that.
 ///
-/// Two locks, so that who completes and who consumes seldom meet: `incoming` belongs to the completing threads, `outgoing`
-/// to the consumers, who take all that has come in at once.
+/// **Who owns what.** Each future is retained once: first in `waiting`, by the index of its registration; then in `completed`,
+/// in the order of completion; then by the consumer. Two locks, so that who completes and who consumes seldom meet:
+/// `incoming` belongs to the completing threads, `outgoing` to the consumers. `completed` has room for all from the
+/// beginning. A completing thread writes the next place and then releases `arrived`, which tells how many there are; a
+/// consumer that has acquired it reads the places before it, which nobody writes again.
 final class CompletionQueue: FutureObserver, @unchecked Sendable {
   enum Taken {
     case future(_FutureCore)
     /// All have been handed out.
     case end
-    /// None is done.
-    case nothing
+    /// None is done, other than those that were handed out: so many.
+    case nothing(handedOut: Int)
     /// None is done; come again when the given signal is.
     case wait(Future<Void>)
   }
 
   private struct Incoming {
-    /// Those that are not done, by the index of their registration.
-    var waiting: [_FutureCore?]
     /// Only of those that did not fit into their future's slot.
     var nodes: [Int: Registration] = [:]
-    /// In the order of completion.
-    var completed: [_FutureCore] = []
     /// Completed when something enters; made when a consumer finds nothing.
     var signal: Future<Void>?
     /// How many will enter yet. Duplicates leave early.
     var expected: Int
   }
 
-  private struct Outgoing {
-    /// What was taken over, the next one last.
-    var ready: [_FutureCore] = []
-  }
-
   private let incoming: AdaptivelyLocked<Incoming>
-  private let outgoing = Mutex(Outgoing())
-  /// Whether something has come in, for consumers that look without the lock.
-  private let hasArrived = Atomic(false)
+  /// How many were handed out.
+  private let outgoing = Mutex(0)
+  private let arrived = Atomic(0)
   let total: Int
+  private let futures: RetainedFutures
+  private let completed: UnsafeMutablePointer<Unmanaged<_FutureCore>>
 
-  init(_ futures: [_FutureCore]) {
-    incoming = AdaptivelyLocked(Incoming(waiting: futures.map(Optional.some), expected: futures.count))
+  init(_ futures: consuming RetainedFutures) {
     total = futures.count
+    incoming = AdaptivelyLocked(Incoming(expected: total))
+    completed = .allocate(capacity: max(1, total))
+    self.futures = futures
   }
+
+  deinit {
+    let handedOut = outgoing.withLock { $0 }
+    for place in handedOut..<arrived.load(ordering: .acquiring) { completed[place].release() }
+    completed.deallocate()
+  }
+
+  /// Those that are not done, by the index of their registration. Under the lock of `incoming`.
+  private var waiting: UnsafeMutablePointer<Unmanaged<_FutureCore>?> { futures.base }
 
   /// Registers with each future.
   ///
   /// A future that is given twice is found out by the registration in its slot. Once a future is done or has its slot taken
   /// by others that does not tell any more, and all are looked up in a set from there on.
   func start() {
-    let futures = incoming.withLock { $0.waiting.map { $0! } }
     var seen: Set<ObjectIdentifier>?
-    for (index, future) in futures.enumerated() {
-      if let isNew = seen?.insert(ObjectIdentifier(future)).inserted {
-        if !isNew {
-          dropDuplicate(index)
-          continue
-        }
-      } else if future.isObserved(by: self) {
-        dropDuplicate(index)
-        continue
+    for index in 0..<total {
+      // Ours alone until it is registered, and nobody hands it out before all are: if done, it lies in `completed`.
+      waiting[index]!._withUnsafeGuaranteedRef { register($0, index, &seen) }
+    }
+  }
+
+  private func register(_ future: _FutureCore, _ index: Int, _ seen: inout Set<ObjectIdentifier>?) {
+    if let isNew = seen?.insert(ObjectIdentifier(future)).inserted {
+      if !isNew { return dropDuplicate(index) }
+    } else if future.isObserved(by: self) {
+      return dropDuplicate(index)
+    }
+    let added = future.addObserverCore(self, index: index)
+    if case .inSlot = added { return }
+    if seen == nil {
+      seen = identifiers(before: index)
+      if !seen!.insert(ObjectIdentifier(future)).inserted {
+        future.removeObserver(self, index: index, added)
+        return dropDuplicate(index)
       }
-      let added = future.addObserverCore(self, index: index)
-      if case .inSlot = added { continue }
-      if seen == nil {
-        seen = Set(futures[..<index].lazy.map { ObjectIdentifier($0) })
-        if !seen!.insert(ObjectIdentifier(future)).inserted {
-          future.removeObserver(self, index: index, added)
-          dropDuplicate(index)
-          continue
-        }
+    }
+    switch added {
+    case .inSlot: break
+    case .inList(let node): incoming.withLock { if waiting[index] != nil { $0.nodes[index] = node } }
+    case .alreadyDone: futureDone(future, index: index)
+    }
+  }
+
+  /// Of all before this one: some are done by now.
+  private func identifiers(before index: Int) -> Set<ObjectIdentifier> {
+    incoming.withLock { _ in
+      var found = Set<ObjectIdentifier>(minimumCapacity: total)
+      func insert(_ future: Unmanaged<_FutureCore>) {
+        found.insert(future._withUnsafeGuaranteedRef(ObjectIdentifier.init))
       }
-      switch added {
-      case .inSlot: break
-      case .inList(let node): incoming.withLock { if $0.waiting[index] != nil { $0.nodes[index] = node } }
-      case .alreadyDone: futureDone(future, index: index)
-      }
+      for earlier in 0..<index { if let future = waiting[earlier] { insert(future) } }
+      for place in 0..<arrived.load(ordering: .relaxed) { insert(completed[place]) }
+      return found
     }
   }
 
   private func dropDuplicate(_ index: Int) {
     let (future, signal) = incoming.withLock { incoming in
       incoming.expected -= 1
-      return (incoming.waiting[index].take(), incoming.signal.take())
+      return (waiting[index].take(), incoming.signal.take())
     }
-    _ = future
+    future?.release()
     signal?.complete(with: .success(()))
   }
 
   override func futureDone(_ future: FutureCore, index: Int) {
     let (signal, node) = incoming.withLock { incoming -> (Future<Void>?, Registration?) in
-      guard let future = incoming.waiting[index].take() else { return (nil, nil) }
-      incoming.completed.append(future)
+      guard let future = waiting[index] else { return (nil, nil) }
+      waiting[index] = nil
+      let place = arrived.load(ordering: .relaxed)
+      (completed + place).initialize(to: future)
+      arrived.store(place + 1, ordering: .releasing)
       incoming.expected -= 1
-      if !hasArrived.load(ordering: .relaxed) { hasArrived.store(true, ordering: .relaxed) }
       return (incoming.signal.take(), incoming.nodes.isEmpty ? nil : incoming.nodes.removeValue(forKey: index))
     }
     _ = node
@@ -107,17 +128,12 @@ final class CompletionQueue: FutureObserver, @unchecked Sendable {
 
   /// - Parameter mayWait: whether the caller wants a signal when there is nothing.
   func take(mayWait: Bool = true) -> Taken {
-    outgoing.withLock { outgoing in
-      if let future = outgoing.ready.popLast() { return .future(future) }
+    outgoing.withLock { handedOut in
+      if let future = takeCompleted(&handedOut) { return .future(future) }
       return incoming.withLock { incoming in
-        if !incoming.completed.isEmpty {
-          swap(&outgoing.ready, &incoming.completed)
-          hasArrived.store(false, ordering: .relaxed)
-          outgoing.ready.reverse()
-          return .future(outgoing.ready.removeLast())
-        }
+        if let future = takeCompleted(&handedOut) { return .future(future) }
         if incoming.expected == 0 { return .end }
-        if !mayWait { return .nothing }
+        if !mayWait { return .nothing(handedOut: handedOut) }
         if let signal = incoming.signal { return .wait(signal) }
         let signal = Future<Void>()
         incoming.signal = signal
@@ -126,30 +142,35 @@ final class CompletionQueue: FutureObserver, @unchecked Sendable {
     }
   }
 
-  /// Whether something has come in within a short time. Lets a few come in at once: taking each by itself would have the
-  /// two threads fight for the lock.
-  func spin() -> Bool {
-    guard Spinning.until({ hasArrived.load(ordering: .relaxed) }) else { return false }
+  /// For whoever has the lock of `outgoing`.
+  private func takeCompleted(_ handedOut: inout Int) -> _FutureCore? {
+    if handedOut >= arrived.load(ordering: .acquiring) { return nil }
+    handedOut += 1
+    return completed[handedOut - 1].takeRetainedValue()
+  }
+
+  /// Whether something has come in within a short time. Lets a few come in at once: each would find its cache line with the
+  /// other thread.
+  func spin(handedOut: Int) -> Bool {
+    guard Spinning.until({ arrived.load(ordering: .relaxed) > handedOut }) else { return false }
     for _ in 0..<32 { cf_pause() }
     return true
   }
 
   /// How many have not been handed out.
   var remaining: Int {
-    outgoing.withLock { outgoing in incoming.withLock { $0.expected + $0.completed.count } + outgoing.ready.count }
+    outgoing.withLock { handedOut in incoming.withLock { $0.expected + arrived.load(ordering: .relaxed) } - handedOut }
   }
 
   /// Takes all registrations back and forgets the futures.
   func abandon() {
-    let (futures, nodes) = incoming.withLock { incoming in
-      defer {
-        incoming.waiting = Array(repeating: nil, count: incoming.waiting.count)
-        incoming.nodes = [:]
+    if incoming.withLock({ $0.expected == 0 }) { return }
+    for index in 0..<total {
+      let (future, node) = incoming.withLock { incoming in
+        (waiting[index].take(), incoming.nodes.isEmpty ? nil : incoming.nodes.removeValue(forKey: index))
       }
-      return (incoming.waiting, incoming.nodes)
-    }
-    for (index, future) in futures.enumerated() {
-      future?.removeObserver(self, index: index, nodes[index].map(ObserverAdded.inList) ?? .inSlot)
+      guard let future = future?.takeRetainedValue() else { continue }
+      future.removeObserver(self, index: index, node.map(ObserverAdded.inList) ?? .inSlot)
     }
   }
 }
@@ -161,7 +182,7 @@ final class CompletionQueueHandle: Sendable {
   let deadline: Deadline?
   private let limit: Duration
 
-  @usableFromInline init(_ futures: [_FutureCore], limit: Duration? = nil) {
+  @usableFromInline init(_ futures: consuming RetainedFutures, limit: Duration? = nil) {
     if let limit {
       require(limit >= .zero, "timeout must not be negative")
     }
@@ -180,7 +201,7 @@ final class CompletionQueueHandle: Sendable {
       switch queue.take(mayWait: mayWait) {
       case .future(let future): return future
       case .end: return nil
-      case .nothing: mayWait = !queue.spin()
+      case .nothing(let handedOut): mayWait = !queue.spin(handedOut: handedOut)
       case .wait(let signal):
         if !signal.waitUntilDone(deadline: deadline) { throw timeoutError }
       }

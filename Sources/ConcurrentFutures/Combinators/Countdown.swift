@@ -32,21 +32,28 @@ final class Countdown: FutureObserver, @unchecked Sendable {
   @usableFromInline func start() {
     guard let children = armed.withLock({ $0?.children }) else { return }
     if children.isEmpty { disarm()?.finish() }
-    register: for (index, child) in children.enumerated() {
-      switch child.addObserverCore(self, index: index) {
-      case .alreadyDone:
-        futureDone(child, index: index)
-        if failsFast, !child.acquired().hasValue { break register }
-      case .inSlot: break
-      case .inList(let node):
-        if !keep(node, index) {
-          child.removeObserver(self, index: index, .inList(node))
-          break register
-        }
-      }
+    // The array holds them: not retained each.
+    for index in children.indices {
+      guard Unmanaged.passUnretained(children[index])._withUnsafeGuaranteedRef({ register($0, index) }) else { break }
     }
     // Who ended it while we were registering did not see all registrations.
     if remaining.load(ordering: .relaxed) > 0, armed.withLock({ $0 == nil }) { takeBack(children, [:]) }
+  }
+
+  /// False when it is over.
+  @inline(__always)
+  private func register(_ child: _FutureCore, _ index: Int) -> Bool {
+    switch child.addObserverCore(self, index: index) {
+    case .alreadyDone:
+      futureDone(child, index: index)
+      return !failsFast || child.acquired().hasValue
+    case .inSlot:
+      return true
+    case .inList(let node):
+      if keep(node, index) { return true }
+      child.removeObserver(self, index: index, .inList(node))
+      return false
+    }
   }
 
   /// False if it is over and nobody will look at the node.

@@ -1,13 +1,12 @@
 import Synchronization
 
-/// The futures without their type. One by one: converting the array would cast each element dynamically.
+/// The futures without their type: the same array, since references to objects are the same whatever their type is taken to
+/// be. Converting it would cast each element dynamically, and retain and release it.
 @inlinable
-func erased<S>(_ futures: some Sequence<Future<S>>) -> [_FutureCore] {
-  var erased: [_FutureCore] = []
-  erased.reserveCapacity(futures.underestimatedCount)
-  for future in futures { erased.append(future) }
-  return erased
-}
+func erased<S>(_ futures: [Future<S>]) -> [_FutureCore] { unsafeBitCast(futures, to: [_FutureCore].self) }
+
+@inlinable
+func erased<S>(_ futures: some Sequence<Future<S>>) -> [_FutureCore] { erased(Array(futures)) }
 
 /// The futures that one observer has registered with, until it takes its registrations back.
 ///
