@@ -139,3 +139,15 @@ extension DispatchContestant: BlocksThreads {
     }
   }
 }
+
+extension DispatchContestant: ComputesInParallel {
+  func makeParallel(workers: Int) -> [ParallelCalls] {
+    [
+      ParallelCalls(variant: "concurrentPerform") { calls, argument in
+        let results = ResultArray(calls)
+        DispatchQueue.concurrentPerform(iterations: calls) { results[$0] = fibonacci(argument) }
+        return (0..<calls).reduce(0) { $0 + results[$1] }
+      }
+    ]
+  }
+}

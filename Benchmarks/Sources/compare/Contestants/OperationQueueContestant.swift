@@ -35,6 +35,8 @@ extension OperationQueueContestant: SubmitsTasks {
 }
 
 extension OperationQueueContestant: QueuesTasks {
+  var longestQueue: Int { 1_000_000 }
+
   private final class Queue: BlockedQueue {
     private let queue: OperationQueue
     private var operations: [Operation] = []
