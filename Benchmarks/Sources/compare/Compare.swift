@@ -22,7 +22,7 @@ struct Run: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Measures all workloads, contestants in turn, and prints tables in Markdown.")
 
-  @Flag(help: "A fifth of the operations, up to 3 rounds, 2 minutes: a first look.")
+  @Flag(help: "A tenth of the operations, up to 3 rounds, 2 minutes: a first look.")
   var quick = false
   @Flag(help: "Next to no operations, one round: whether everything works. Fails if a figure is missing.")
   var smoke = false
@@ -64,8 +64,9 @@ struct Run: ParsableCommand {
     }
     chosen = chosen.map(shortened)
     let rounds = max(1, rounds ?? (smoke ? 1 : quick ? 3 : 5))
-    let scale = smoke ? 0.002 : quick ? 0.2 : 1
-    let notes = [machine ?? Machine.description, Machine.load].compactMap(\.self) + note + [method(rounds)]
+    let scale = smoke ? 0.002 : quick ? 0.1 : 1
+    let surroundings = [machine ?? Machine.description, PythonContestant.description, Machine.load].compactMap(\.self)
+    let notes = surroundings + note + [method(rounds)]
     let runner = Runner(
       rounds: rounds, scale: scale, timeLimit: timeLimit, budget: 60 * (minutes ?? (quick ? 2 : 10)),
       contestants: people)
@@ -112,7 +113,7 @@ struct Run: ParsableCommand {
     return kind
       + (rounds == 1
         ? "Figures are from one round."
-        : "Figures are medians of \(rounds) rounds, with the lowest and the highest in brackets.")
+        : "Figures are medians of \(rounds) rounds, or fewer where noted, with the lowest and the highest in brackets.")
   }
 
   private func pick<T>(_ all: [T], _ names: String?, _ name: (T) -> String, _ what: String) throws -> [T] {

@@ -28,6 +28,23 @@ struct PythonContestant: ExternalContestant {
     return (environment["PATH"] ?? "").split(separator: ":").map { "\($0)/\(named)" }.first(where: isProgram)
   }()
 
+  /// Its version and numpy's, for the head of the report.
+  static var description: String {
+    let question = """
+      import platform
+      try:
+          import numpy
+          numpy = f"numpy {numpy.__version__}"
+      except ImportError:
+          numpy = "no numpy"
+      print(f"Python {platform.python_version()}, {numpy}.", end="")
+      """
+    guard let interpreter, let answer = try? output(of: [interpreter, "-c", question], timeLimit: 20) else {
+      return "There is no python3: Python has no figures."
+    }
+    return String(decoding: answer, as: UTF8.self)
+  }
+
   private static func isProgram(_ path: String) -> Bool { FileManager.default.isExecutableFile(atPath: path) }
 
   func command(for plan: Plan) -> [String]? {

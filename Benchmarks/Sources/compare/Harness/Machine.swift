@@ -16,7 +16,8 @@ enum Machine {
   /// How busy it is by now; nil if it is idle.
   static var load: String? {
     var averages = [0.0]
-    guard getloadavg(&averages, 1) == 1, averages[0] > 0.25 * Double(ProcessInfo.processInfo.activeProcessorCount) else {
+    guard getloadavg(&averages, 1) == 1, averages[0] > 0.25 * Double(ProcessInfo.processInfo.activeProcessorCount)
+    else {
       return nil
     }
     return String(

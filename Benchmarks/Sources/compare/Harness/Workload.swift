@@ -34,7 +34,8 @@ extension Workload {
 let workloads: [any Workload] = [
   TinyTasks(), Submitters(), Workers(), QueueLength(), RoundTrip(), RoundTripAfterPause(), AsyncHop(), AsyncHops(),
   CompleteFuture(), GatherFutures(), AsCompletedFutures(), ForkJoin(), BlockingSleeps(), PendingFutureMemory(),
-  ProcessRoundTrip(), ProcessTasks(), ProcessMap(), ProcessPayload(), ProcessStart(), CodeRecords(), SpeedUp(), IdlePool(),
+  ProcessRoundTrip(), ProcessTasks(), ProcessMap(), ProcessPayload(), ProcessStart(), CodeRecords(), SpeedUp(),
+  IdlePool(),
 ]
 
 /// A parameter that is varied, each value a point of its own.

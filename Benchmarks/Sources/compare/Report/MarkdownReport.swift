@@ -30,7 +30,10 @@ struct MarkdownReport {
       for metric in workload.metrics { text += sweepTable(workload, metric) }
       text += sweepTable(workload, workload.metrics[0], processorTime: true)
     }
-    if let rounds = fewerRounds(workload) { text += "\n\(rounds)\n" }
+    if let rounds = fewerRounds(workload) {
+      if !text.hasSuffix("\n\n") { text += "\n" }
+      text += "\(rounds)\n"
+    }
     if let pictures, workload.hasPicture {
       text += "\n![\(workload.title)](\(pictures)/\(workload.name).svg)\n"
     }
@@ -99,12 +102,15 @@ struct MarkdownReport {
   private func fewerRounds(_ workload: any Workload) -> String? {
     guard let sweep = workload.sweep else {
       let count = results.rounds(workload.name)
-      return count < rounds ? "\(roundsText(count)), for lack of time." : nil
+      return count < rounds ? "\(roundsText(count)) for lack of time." : nil
     }
     let fewer = sweep.points.map { (point: $0, count: results.rounds(workload.name, $0)) }.filter { $0.count < rounds }
     if fewer.isEmpty { return nil }
-    let list = fewer.map { "\(sweep.label($0.point)) (\($0.count))" }.joined(separator: ", ")
-    return "Measured in fewer rounds, for lack of time: \(list)."
+    if fewer.count == sweep.points.count, Set(fewer.map(\.count)).count == 1 {
+      return "\(roundsText(fewer[0].count)) for lack of time."
+    }
+    let list = fewer.map { "\(roundsText($0.count).lowercased()) at \(sweep.label($0.point))" }.joined(separator: ", ")
+    return "For lack of time: \(list)."
   }
 
   private func roundsText(_ count: Int) -> String { count == 1 ? "One round" : "\(count) rounds" }

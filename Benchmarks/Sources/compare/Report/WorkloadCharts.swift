@@ -53,7 +53,8 @@ struct WorkloadCharts {
     let direction = metric.unit.lessIsBetter ? "lower is better" : "higher is better"
     return Chart(
       title: workload.title,
-      subtitle: "\(rounds == 1 ? "One round" : "Median, lowest and highest of \(rounds) rounds"); \(direction)", x: x,
+      subtitle: "\(rounds == 1 ? "One round" : "Median, lowest and highest of up to \(rounds) rounds"); \(direction)",
+      x: x,
       y: logarithmic("\(yAxis), logarithmic", low / 1.15, high * 1.15, metric.unit), series: series)
   }
 
@@ -81,7 +82,7 @@ struct WorkloadCharts {
     return Chart(
       title: workload.title,
       subtitle:
-        "\(rounds == 1 ? "One round" : "All \(rounds) rounds"); further left is better, and straight up to the top is steady",
+        "\(rounds == 1 ? "One round" : "All rounds"); further left is better, and straight up to the top is steady",
       x: logarithmic("time of a round trip, logarithmic", low / 1.1, high * 1.1, .nanoseconds), y: y, series: series)
   }
 

@@ -93,13 +93,16 @@ def trips(trip, workers=lambda: ()):
 
 
 def idle(variant, trip, workers=lambda: ()):
-    """1,000 round trips, then the processor time of so many milliseconds without work."""
+    """Round trips, then the processor time of 100 ms without work, and of the second after that."""
     for i in range(operations):
         trip(i)
-    watch = Stopwatch(workers())
-    time.sleep(max(10, operations) / 1000)
-    elapsed = watch.stop()
-    return [reading("CPU time in a second", elapsed[1] / elapsed[0] * 1e9, elapsed, 1, variant=variant)]
+    readings = []
+    for metric, seconds in [("in 100 ms before", 0.1), ("in a second of rest", 0.02 if operations < 50 else 1)]:
+        watch = Stopwatch(workers())
+        time.sleep(seconds)
+        elapsed = watch.stop()
+        readings.append(reading(metric, elapsed[1] * 1e9, elapsed, 1, variant=variant))
+    return readings
 
 
 def fibonacci(n):

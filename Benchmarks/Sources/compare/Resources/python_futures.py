@@ -148,11 +148,12 @@ def pending():
 def sleeps():
     readings = []
     watch = Stopwatch()
-    pool = ThreadPoolExecutor(200)
+    calls = max(4, operations)
+    pool = ThreadPoolExecutor(calls)
     for name in ["cold", "warm"]:
-        wait([pool.submit(time.sleep, 0.05) for _ in range(200)])
+        wait([pool.submit(time.sleep, 0.05) for _ in range(calls)])
         elapsed = watch.stop()
-        readings.append(reading(name, elapsed[0] * 1e9, elapsed, 200))
+        readings.append(reading(name, elapsed[0] * 1e9, elapsed, calls))
         watch = Stopwatch()
     return readings
 
