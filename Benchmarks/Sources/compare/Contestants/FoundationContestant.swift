@@ -66,12 +66,12 @@ private func spawn<Number: BitwiseCopyable>(_ task: SpawnedTask, _ numbers: [Num
   let output = Pipe()
   child.standardInput = input
   child.standardOutput = output
-  try child.run()
+  let wait = try start(child)
   // It answers when it has read all, so nobody waits for each other.
   try input.fileHandleForWriting.write(contentsOf: numbers.withUnsafeBytes { Data($0) })
   try input.fileHandleForWriting.close()
   let data = output.fileHandleForReading.readDataToEndOfFile()
-  child.waitUntilExit()
+  wait()
   guard child.terminationStatus == 0, data.count == numbers.count * MemoryLayout<Number>.stride else {
     throw NoFigure(reason: "the process ended with \(child.terminationStatus) and \(data.count) bytes")
   }
