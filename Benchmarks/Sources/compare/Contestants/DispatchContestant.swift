@@ -49,9 +49,10 @@ extension DispatchContestant: QueuesTasks {
 
     func block() { queue.suspend() }
 
+    func reserve(_ count: Int) { items.reserveCapacity(count) }
+
     func submit(_ count: Int) {
       results = ResultArray(count)
-      items.reserveCapacity(count)
       for i in 0..<count {
         let item = DispatchWorkItem { [results] in results[i] = increment(i) }
         items.append(item)

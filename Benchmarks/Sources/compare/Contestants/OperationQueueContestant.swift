@@ -46,9 +46,10 @@ extension OperationQueueContestant: QueuesTasks {
 
     func block() { queue.isSuspended = true }
 
+    func reserve(_ count: Int) { operations.reserveCapacity(count) }
+
     func submit(_ count: Int) {
       results = ResultArray(count)
-      operations.reserveCapacity(count)
       for i in 0..<count {
         let operation = BlockOperation { [results] in results[i] = increment(i) }
         operations.append(operation)

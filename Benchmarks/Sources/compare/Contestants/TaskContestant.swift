@@ -43,8 +43,9 @@ extension TaskContestant: QueuesTasks {
       for _ in 0..<threads { started.wait() }
     }
 
+    func reserve(_ count: Int) { tasks.value.reserveCapacity(count) }
+
     func submit(_ count: Int) {
-      tasks.value.reserveCapacity(count)
       for i in 0..<count { tasks.value.append(Task.detached { increment(i) }) }
     }
 

@@ -25,7 +25,7 @@ struct Results {
   /// Contestants without a figure, and why: by workload and point.
   private(set) var absences: [Absence] = []
 
-  struct Absence: Hashable {
+  struct Absence: Hashable, Encodable {
     var workload: String
     var point: Int
     var contestant: String

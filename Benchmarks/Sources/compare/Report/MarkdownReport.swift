@@ -29,11 +29,9 @@ struct MarkdownReport {
     } else {
       for metric in workload.metrics { text += sweepTable(workload, metric) }
       text += sweepTable(workload, workload.metrics[0], processorTime: true)
+      text.removeLast()
     }
-    if let rounds = fewerRounds(workload) {
-      if !text.hasSuffix("\n\n") { text += "\n" }
-      text += "\(rounds)\n"
-    }
+    if let rounds = fewerRounds(workload) { text += "\n\(rounds)\n" }
     if let pictures, workload.hasPicture {
       text += "\n![\(workload.title)](\(pictures)/\(workload.name).svg)\n"
     }

@@ -5,7 +5,7 @@ struct IdlePool: Workload {
   let title = "A pool with nothing to do"
   let text = """
     1,000 round trips, and then nothing: the processor time of the pool's threads and processes in the first 100 ms, in \
-    which they may still look for work, and in the second after that.
+    which they may still look for work, and in the second after that. Some tens of microseconds are the measuring itself.
     """
   let metrics = [
     Metric(name: "in a second of rest", unit: .nanoseconds), Metric(name: "in 100 ms before", unit: .nanoseconds),

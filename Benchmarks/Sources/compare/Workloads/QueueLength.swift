@@ -15,6 +15,8 @@ extension QueuesTasks {
 protocol BlockedQueue {
   /// Nothing that is submitted from now on starts.
   func block()
+  /// Makes room for so many handles.
+  func reserve(_ count: Int)
   /// Submits `increment(i)` for each `i` in `0..<count` and keeps a handle of each.
   func submit(_ count: Int)
   /// Lets the workers go, waits for all, drops the handles and returns the sum of the results.
@@ -52,6 +54,7 @@ struct QueueLength: Workload {
     let queue = (contestant as! any QueuesTasks).makeBlockedQueue(workers: 2)
     func once(_ count: Int) throws -> (submitting: Elapsed, all: Elapsed, bytes: Double, resident: Double) {
       queue.block()
+      queue.reserve(count)
       let heap = measure_heap_bytes()
       let watch = Stopwatch()
       queue.submit(count)
