@@ -19,16 +19,20 @@ let package = Package(
     .executableTarget(
       name: "compare",
       dependencies: [
-        "CMeasure",
+        "CMeasure", "Codec",
         .product(name: "ConcurrentFutures", package: "swift-concurrent-futures"),
         .product(name: "NIOCore", package: "swift-nio"),
         .product(name: "NIOPosix", package: "swift-nio"),
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
-      resources: [.copy("Resources/python_futures.py")],
+      resources: [.copy("Resources")],
       swiftSettings: settings
     ),
     // The clocks and the heap's size: C because the names differ between platforms.
     .target(name: "CMeasure"),
+    // The library's coder, which is internal to it: see Codec/Package.swift.
+    .target(
+      name: "Codec", path: "Codec/Sources/Codec",
+      swiftSettings: settings + [.enableUpcomingFeature("InternalImportsByDefault")]),
   ]
 )

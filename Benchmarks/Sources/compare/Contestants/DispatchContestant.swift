@@ -49,9 +49,10 @@ extension DispatchContestant: QueuesTasks {
 
     func block() { queue.suspend() }
 
+    func reserve(_ count: Int) { items.reserveCapacity(count) }
+
     func submit(_ count: Int) {
       results = ResultArray(count)
-      items.reserveCapacity(count)
       for i in 0..<count {
         let item = DispatchWorkItem { [results] in results[i] = increment(i) }
         items.append(item)
@@ -137,5 +138,17 @@ extension DispatchContestant: BlocksThreads {
       for _ in 0..<count { DispatchQueue.global().async(group: group, execute: body) }
       group.wait()
     }
+  }
+}
+
+extension DispatchContestant: ComputesInParallel {
+  func makeParallel(workers: Int) -> [ParallelCalls] {
+    [
+      ParallelCalls(variant: "concurrentPerform") { calls, argument in
+        let results = ResultArray(calls)
+        DispatchQueue.concurrentPerform(iterations: calls) { results[$0] = fibonacci(argument) }
+        return (0..<calls).reduce(0) { $0 + results[$1] }
+      }
+    ]
   }
 }

@@ -55,8 +55,9 @@ extension NIOContestant: QueuesTasks {
       for _ in 0..<workers { started.wait() }
     }
 
+    func reserve(_ count: Int) { futures.reserveCapacity(count) }
+
     func submit(_ count: Int) {
-      futures.reserveCapacity(count)
       for i in 0..<count { futures.append(pool.runIfActive(eventLoop: loop) { increment(i) }) }
     }
 

@@ -35,6 +35,8 @@ extension OperationQueueContestant: SubmitsTasks {
 }
 
 extension OperationQueueContestant: QueuesTasks {
+  var longestQueue: Int { 1_000_000 }
+
   private final class Queue: BlockedQueue {
     private let queue: OperationQueue
     private var operations: [Operation] = []
@@ -44,9 +46,10 @@ extension OperationQueueContestant: QueuesTasks {
 
     func block() { queue.isSuspended = true }
 
+    func reserve(_ count: Int) { operations.reserveCapacity(count) }
+
     func submit(_ count: Int) {
       results = ResultArray(count)
-      operations.reserveCapacity(count)
       for i in 0..<count {
         let operation = BlockOperation { [results] in results[i] = increment(i) }
         operations.append(operation)

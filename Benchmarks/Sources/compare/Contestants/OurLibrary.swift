@@ -40,8 +40,9 @@ extension OurLibrary: QueuesTasks {
       for _ in 0..<pool.maxWorkers { started.wait() }
     }
 
+    func reserve(_ count: Int) { futures.reserveCapacity(count) }
+
     func submit(_ count: Int) {
-      futures.reserveCapacity(count)
       for i in 0..<count { futures.append(pool.submit { increment(i) }) }
     }
 

@@ -43,3 +43,18 @@ extension TaskGroupContestant: BlocksThreads {
     }
   }
 }
+
+extension TaskGroupContestant: ComputesInParallel {
+  func makeParallel(workers: Int) -> [ParallelCalls] {
+    [
+      ParallelCalls { calls, argument in
+        try blocking {
+          await withTaskGroup(of: Int.self) { group in
+            for _ in 0..<calls { group.addTask { fibonacci(argument) } }
+            return await group.reduce(0, +)
+          }
+        }
+      }
+    ]
+  }
+}

@@ -19,10 +19,12 @@ protocol ExternalContestant: Contestant {
   var workloads: Set<String> { get }
   /// Path and arguments; nil if the program is not installed here.
   func command(for plan: Plan) -> [String]?
+  /// What is missing where there is no command, for the table.
+  var whatIsMissing: String { get }
 }
 
 /// Everybody, in the order of the tables. The first is the one that the others are compared with.
 let contestants: [any Contestant] = [
   OurLibrary(), NIOContestant(), DispatchContestant(), OperationQueueContestant(), TaskContestant(),
-  TaskGroupContestant(), PythonContestant(),
+  TaskGroupContestant(), FoundationContestant(), PythonContestant(),
 ]

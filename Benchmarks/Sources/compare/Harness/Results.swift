@@ -22,6 +22,25 @@ struct Results {
     readings[key, default: []].append(reading)
   }
 
+  /// Contestants without a figure, and why: by workload and point.
+  private(set) var absences: [Absence] = []
+
+  struct Absence: Hashable, Encodable {
+    var workload: String
+    var point: Int
+    var contestant: String
+    var reason: String
+    /// Whether something went wrong; otherwise the contestant is not installed.
+    var isFailure: Bool
+  }
+
+  mutating func add(_ absence: Absence) { absences.append(absence) }
+
+  /// How often a workload's point was measured, at most.
+  func rounds(_ workload: String, _ point: Int = 0) -> Int {
+    readings.lazy.filter { $0.key.workload == workload && $0.key.point == point }.map(\.value.count).max() ?? 0
+  }
+
   func summary(_ key: Key) -> Summary? { readings[key].map(Summary.init) }
 
   /// The contestants' rows of a workload, without point and metric.
@@ -67,7 +86,7 @@ struct Summary {
   var minimum: Double { values[0] }
   var maximum: Double { values[values.count - 1] }
 
-  private static func median(_ values: [Double]) -> Double {
+  static func median(_ values: [Double]) -> Double {
     let sorted = values.sorted()
     let middle = sorted.count / 2
     return sorted.count % 2 == 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2

@@ -1,6 +1,6 @@
 import Foundation
 
-/// Measures in rounds: every contestant once, then every contestant again, so that what the machine does meanwhile hits all.
+/// Measures in rounds: in each, every workload with every contestant once, so that what the machine does meanwhile hits all.
 ///
 /// Each measurement is a process of its own: nobody inherits another's threads, heap or processor time.
 struct Runner {
@@ -8,30 +8,61 @@ struct Runner {
   var scale: Double
   /// Seconds after which a measurement is given up.
   var timeLimit: Double
+  /// Seconds for all together. What takes long is measured in fewer rounds, but everything in at least one.
+  var budget: Double
   var contestants: [any Contestant]
+
+  /// A workload at one point of its sweep, and the seconds that it took by now.
+  private struct Step {
+    var workload: any Workload
+    var point: Int
+    var spent = 0.0
+    var last = 0.0
+    /// Contestants that failed.
+    var dropped: Set<String> = []
+  }
 
   func run(_ workloads: [any Workload]) -> Results {
     var results = Results()
-    for workload in workloads {
-      for point in workload.sweep?.points ?? [0] {
-        var dropped: Set<String> = []
-        for round in 1...rounds {
-          for contestant in contestants where admitted(contestant, workload, point) {
-            if dropped.contains(contestant.name) { continue }
-            let place = workload.sweep.map { ", \(point) \($0.axis)" } ?? ""
-            note("\(workload.name)\(place), round \(round) of \(rounds): \(contestant.name)")
-            do {
-              let readings = try measureInChild(plan(workload, contestant, point), contestant)
-              for reading in readings { results.add(reading, workload.name, point, contestant.name) }
-            } catch {
-              note("  no figure: \(error)")
-              dropped.insert(contestant.name)
-            }
-          }
-        }
+    var steps = workloads.flatMap { workload in
+      (workload.sweep?.points ?? [0]).map { Step(workload: workload, point: $0) }
+    }
+    let start = ContinuousClock.now
+    for round in 1...rounds {
+      for index in steps.indices {
+        let left = budget - (ContinuousClock.now - start).seconds
+        let step = steps[index]
+        // A twelfth of the time is the most that one may take with its further rounds.
+        if round > 1, step.last > left || step.spent + step.last > budget / 12 { continue }
+        let begin = ContinuousClock.now
+        run(&steps[index], round, into: &results)
+        steps[index].last = (ContinuousClock.now - begin).seconds
+        steps[index].spent += steps[index].last
       }
     }
     return results
+  }
+
+  private func run(_ step: inout Step, _ round: Int, into results: inout Results) {
+    let workload = step.workload
+    let point = step.point
+    for contestant in contestants where admitted(contestant, workload, point) {
+      if step.dropped.contains(contestant.name) { continue }
+      let place = workload.sweep.map { ", \($0.label(point)) \($0.axis)" } ?? ""
+      note("round \(round) of \(rounds): \(workload.name)\(place): \(contestant.name)")
+      do {
+        let readings = try measureInChild(plan(workload, contestant, point), contestant)
+        for reading in readings { results.add(reading, workload.name, point, contestant.name) }
+      } catch {
+        note("  no figure: \(error)")
+        step.dropped.insert(contestant.name)
+        let missing = error as? NotInstalled
+        results.add(
+          Results.Absence(
+            workload: workload.name, point: point, contestant: contestant.name,
+            reason: missing?.description ?? "no figure", isFailure: missing == nil))
+      }
+    }
   }
 
   private func admitted(_ contestant: any Contestant, _ workload: any Workload, _ point: Int) -> Bool {
@@ -47,31 +78,53 @@ struct Runner {
   }
 
   private func measureInChild(_ plan: Plan, _ contestant: any Contestant) throws -> [Reading] {
-    var command: [String]
+    let command: [String]
     if let external = contestant as? any ExternalContestant {
-      guard let found = external.command(for: plan) else { throw NoFigure(reason: "not installed") }
+      guard let found = external.command(for: plan) else { throw NotInstalled(description: external.whatIsMissing) }
       command = found
     } else {
       let json = String(decoding: try JSONEncoder().encode(plan), as: UTF8.self)
       command = [Bundle.main.executablePath ?? CommandLine.arguments[0], "measure", json]
     }
-    let child = Process()
-    child.executableURL = URL(fileURLWithPath: command.removeFirst())
-    child.arguments = command
-    let output = Pipe()
-    child.standardOutput = output
-    try child.run()
-    let identifier = child.processIdentifier
-    let watchdog = DispatchWorkItem { kill(identifier, SIGKILL) }
-    DispatchQueue.global().asyncAfter(deadline: .now() + timeLimit, execute: watchdog)
-    let data = output.fileHandleForReading.readDataToEndOfFile()
-    child.waitUntilExit()
-    watchdog.cancel()
-    guard child.terminationStatus == 0 else {
-      throw NoFigure(reason: "ended with \(child.terminationStatus) (time limit: \(timeLimit) s)")
-    }
-    return try JSONDecoder().decode([Reading].self, from: data)
+    return try JSONDecoder().decode([Reading].self, from: output(of: command, timeLimit: timeLimit))
   }
+}
+
+/// What a program writes to standard output; it is killed after so many seconds.
+func output(of command: [String], timeLimit: Double) throws -> Data {
+  let child = Process()
+  child.executableURL = URL(fileURLWithPath: command[0])
+  child.arguments = Array(command.dropFirst())
+  let output = Pipe()
+  child.standardOutput = output
+  let wait = try start(child)
+  let identifier = child.processIdentifier
+  let watchdog = DispatchWorkItem { kill(identifier, SIGKILL) }
+  DispatchQueue.global().asyncAfter(deadline: .now() + timeLimit, execute: watchdog)
+  let data = output.fileHandleForReading.readDataToEndOfFile()
+  wait()
+  watchdog.cancel()
+  guard child.terminationStatus == 0 else {
+    throw NoFigure(reason: "ended with \(child.terminationStatus) (time limit: \(timeLimit) s)")
+  }
+  return data
+}
+
+/// Starts a process; the result waits for its end. `waitUntilExit` looks only every 50 ms on Linux.
+func start(_ child: Process) throws -> () -> Void {
+  let ended = DispatchSemaphore(value: 0)
+  child.terminationHandler = { _ in ended.signal() }
+  try child.run()
+  return { ended.wait() }
+}
+
+/// A contestant that cannot be had on this machine.
+struct NotInstalled: Error, CustomStringConvertible {
+  var description: String
+}
+
+extension Duration {
+  var seconds: Double { self / .seconds(1) }
 }
 
 struct NoFigure: Error, CustomStringConvertible {

@@ -2,12 +2,25 @@ import CMeasure
 
 /// Wall time and processor time since a moment.
 struct Stopwatch: Sendable {
-  private let wall = measure_monotonic_nanoseconds()
-  private let cpu = measure_cpu_nanoseconds()
+  private let workers: [Int32]
+  private let wall: UInt64
+  private let cpu: UInt64
+
+  /// Starts. The processor time is that of this process and its ended children, and of `workers`, which must not end meanwhile.
+  init(workers: [Int32] = []) {
+    self.workers = workers
+    cpu = Self.processorTime(workers)
+    wall = measure_monotonic_nanoseconds()
+  }
 
   func stop() -> Elapsed {
     let wallNow = measure_monotonic_nanoseconds()
-    return Elapsed(wallSeconds: Double(wallNow - wall) / 1e9, cpuSeconds: Double(measure_cpu_nanoseconds() - cpu) / 1e9)
+    return Elapsed(
+      wallSeconds: Double(wallNow - wall) / 1e9, cpuSeconds: Double(Self.processorTime(workers) - cpu) / 1e9)
+  }
+
+  private static func processorTime(_ workers: [Int32]) -> UInt64 {
+    workers.reduce(measure_cpu_nanoseconds()) { $0 + measure_cpu_nanoseconds_of($1) }
   }
 }
 
@@ -31,7 +44,7 @@ struct Elapsed: Sendable {
     reading("rate", Double(operations) / wallSeconds, operations: operations, variant: variant)
   }
 
-  func timeEach(_ operations: Int, metric: String = "time each") -> Reading {
-    reading(metric, wallSeconds * 1e9 / Double(operations), operations: operations)
+  func timeEach(_ operations: Int, metric: String = "time each", variant: String? = nil) -> Reading {
+    reading(metric, wallSeconds * 1e9 / Double(operations), operations: operations, variant: variant)
   }
 }

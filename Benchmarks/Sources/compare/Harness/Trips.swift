@@ -18,9 +18,10 @@ struct Trips: Sendable {
 
   private func rest() { if pause > 0 { usleep(pause) } }
 
-  mutating func run(_ trip: (Int) throws -> Int) rethrows {
+  /// `workers` names the processes whose processor time counts, when it has warmed up.
+  mutating func run(workers: () -> [Int32] = { [] }, _ trip: (Int) throws -> Int) rethrows {
     for i in 0..<(count / 10 + 1) { _ = try trip(i) }
-    let watch = Stopwatch()
+    let watch = Stopwatch(workers: workers())
     for i in 0..<count {
       rest()
       let start = measure_monotonic_nanoseconds()

@@ -34,12 +34,16 @@ extension Workload {
 let workloads: [any Workload] = [
   TinyTasks(), Submitters(), Workers(), QueueLength(), RoundTrip(), RoundTripAfterPause(), AsyncHop(), AsyncHops(),
   CompleteFuture(), GatherFutures(), AsCompletedFutures(), ForkJoin(), BlockingSleeps(), PendingFutureMemory(),
+  ProcessRoundTrip(), ProcessTasks(), ProcessMap(), ProcessPayload(), ProcessStart(), CodeRecords(), SpeedUp(),
+  IdlePool(),
 ]
 
 /// A parameter that is varied, each value a point of its own.
 struct Sweep: Sendable {
   var axis: String
   var points: [Int]
+  /// A point's value for tables and axes.
+  var label: @Sendable (Int) -> String = { grouped($0) }
 }
 
 enum ChartStyle: Sendable {
@@ -57,10 +61,21 @@ struct Metric: Sendable {
 
 enum Unit: String, Codable, Sendable {
   case perSecond = "1/s"
+  case bytesPerSecond = "B/s"
+  /// How many times.
+  case factor = "x"
   case nanoseconds = "ns"
+  /// Bytes that are written to the last digit.
   case bytes = "B"
+  /// Bytes of which three digits tell enough.
+  case megabytes = "B, rounded"
 
-  var lessIsBetter: Bool { self != .perSecond }
+  var lessIsBetter: Bool {
+    switch self {
+    case .perSecond, .bytesPerSecond, .factor: false
+    case .nanoseconds, .bytes, .megabytes: true
+    }
+  }
 }
 
 /// What one measurement is asked to do. The runner sends it to the process that does it.

@@ -13,6 +13,8 @@ struct Chart {
     var label: String
     /// Its colour and marker, the same for a contestant in all charts.
     var style: Int
+    /// Further ways of the same contestant are dashed.
+    var isDashed = false
     var points: [Point]
     var isStepped = false
   }
@@ -42,8 +44,10 @@ struct Chart {
   var series: [Series]
 
   func svg() -> String {
-    var svg = SVG(width: 820, height: 420)
-    let area = (left: 84.0, top: 64.0, right: 630.0, bottom: 356.0)
+    let area = (left: 96.0, top: 64.0, right: 642.0, bottom: 356.0)
+    // A letter of the legend takes less than 7 points.
+    let legend = 7 * (series.map(\.label.count).max() ?? 0)
+    var svg = SVG(width: max(820, Int(area.right) + 54 + legend + 16), height: 420)
     func place(_ point: (x: Double, y: Double)) -> (x: Double, y: Double) {
       (
         area.left + x.position(point.x) * (area.right - area.left),
@@ -70,16 +74,18 @@ struct Chart {
     for one in series.reversed() { draw(one, into: &svg, place) }
     for (index, one) in series.enumerated() {
       let height = area.top + 12 + Double(index) * 24
-      svg.line(area.right + 18, height, area.right + 46, height, class: "line s\(one.style)")
+      svg.line(area.right + 18, height, area.right + 46, height, class: lineClass(one))
       if !one.isStepped { svg.marker(one.style, x: area.right + 32, y: height) }
       svg.text(one.label, x: area.right + 54, y: height + 4, class: "label")
     }
     return svg.document
   }
 
+  private func lineClass(_ one: Series) -> String { "line s\(one.style)\(one.isDashed ? " dashed" : "")" }
+
   private func draw(_ one: Series, into svg: inout SVG, _ place: ((x: Double, y: Double)) -> (x: Double, y: Double)) {
     let places = one.points.map { place(($0.x, $0.y)) }
-    svg.path(places, isStepped: one.isStepped, class: "line s\(one.style)")
+    svg.path(places, isStepped: one.isStepped, class: lineClass(one))
     if one.isStepped { return }
     for (point, here) in zip(one.points, places) {
       if let low = point.low, let high = point.high, high > low {

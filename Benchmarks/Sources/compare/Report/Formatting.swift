@@ -8,6 +8,9 @@ extension Unit {
       case .perSecond: [(1e6, "M/s"), (1e3, "k/s"), (1, "/s")]
       case .nanoseconds: [(1e9, "s"), (1e6, "ms"), (1e3, "µs"), (1, "ns")]
       case .bytes: [(1, "B")]
+      case .megabytes: [(1e9, "GB"), (1e6, "MB"), (1e3, "kB"), (1, "B")]
+      case .bytesPerSecond: [(1e9, "GB/s"), (1e6, "MB/s"), (1e3, "kB/s"), (1, "B/s")]
+      case .factor: [(1, "×")]
       }
     return steps.first { abs(value) >= $0.0 } ?? steps[steps.count - 1]
   }

@@ -22,11 +22,14 @@ struct JSONReport: Encodable {
   var rounds: Int
   var scale: Double
   var rows: [Row]
+  /// Contestants without a figure, and why.
+  var absences: [Results.Absence]
 
   init(_ results: Results, _ workloads: [any Workload], notes: [String], rounds: Int, scale: Double) {
     self.notes = notes
     self.rounds = rounds
     self.scale = scale
+    absences = results.absences
     rows = results.keys.compactMap { key in
       guard let summary = results.summary(key), let workload = workloads.first(where: { $0.name == key.workload }),
         let metric = workload.metrics.first(where: { $0.name == key.metric })

@@ -14,7 +14,7 @@ struct SVG {
   /// Of the series, for light and dark surroundings; the first stands out.
   private static let colors: [(light: String, dark: String)] = [
     ("#d9480f", "#ff922b"), ("#1971c2", "#4dabf7"), ("#2b8a3e", "#51cf66"), ("#6741d9", "#b197fc"),
-    ("#0b7285", "#3bc9db"), ("#868e96", "#adb5bd"), ("#a07900", "#fcc419"), ("#c2255c", "#faa2c1"),
+    ("#c2255c", "#faa2c1"), ("#868e96", "#adb5bd"), ("#0b7285", "#3bc9db"), ("#a07900", "#fcc419"),
   ]
 
   private static func palette(_ ink: String, _ quiet: String, _ grid: String, _ paper: String, dark: Bool) -> String {
@@ -35,7 +35,7 @@ struct SVG {
       <style>
       text{font-family:\(font)}.title{font-size:16px;font-weight:600}.small{font-size:12px}.label{font-size:12px}
       .line{fill:none;stroke-width:2;stroke-linejoin:round}.line.s0{stroke-width:3.5}.range{stroke-width:1.5;opacity:.6}
-      .grid{stroke-width:1}.axis{stroke-width:1}
+      .dashed{stroke-dasharray:7 4}.grid{stroke-width:1}.axis{stroke-width:1}
       \(light)
       @media (prefers-color-scheme:dark){\(dark)}
       </style>
@@ -79,12 +79,18 @@ struct SVG {
       let points = corners.map { "\(number(x + $0.0)),\(number(y + $0.1))" }.joined(separator: " ")
       body += "<polygon class=\"m\(style)\" points=\"\(points)\"/>\n"
     }
-    switch style % 6 {
+    switch style % 8 {
     case 1: polygon([(-4, -4), (4, -4), (4, 4), (-4, 4)])
     case 2: polygon([(0, -5.5), (5, 4), (-5, 4)])
     case 3: polygon([(0, -5.5), (5.5, 0), (0, 5.5), (-5.5, 0)])
     case 4: polygon([(0, 5.5), (5, -4), (-5, -4)])
     case 5: polygon([(-5, -1.5), (5, -1.5), (5, 1.5), (-5, 1.5)])
+    case 6: polygon([(-5.5, 0), (-2, -5), (2, -5), (5.5, 0), (2, 5), (-2, 5)])
+    case 7:
+      polygon([
+        (-1.5, -5), (1.5, -5), (1.5, -1.5), (5, -1.5), (5, 1.5), (1.5, 1.5), (1.5, 5), (-1.5, 5), (-1.5, 1.5),
+        (-5, 1.5), (-5, -1.5), (-1.5, -1.5),
+      ])
     default: body += "<circle class=\"m\(style)\" cx=\"\(number(x))\" cy=\"\(number(y))\" r=\"4.5\"/>\n"
     }
   }

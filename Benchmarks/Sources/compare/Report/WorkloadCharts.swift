@@ -23,10 +23,16 @@ struct WorkloadCharts {
 
   private func style(_ row: Results.Key) -> Int { contestants.firstIndex { $0.name == row.contestant } ?? 0 }
 
+  /// Whether the contestant has a row before this one.
+  private func isFurther(_ row: Results.Key, _ rows: [Results.Key]) -> Bool {
+    rows.first { $0.contestant == row.contestant } != row
+  }
+
   private func sweepChart(_ workload: any Workload, _ yAxis: String) -> Chart? {
     let metric = workload.metrics[0]
     let sweep = workload.sweep!
-    let series = results.rows(workload.name).map { row in
+    let rows = results.rows(workload.name)
+    let series = rows.map { row in
       let points = sweep.points.compactMap { point -> Chart.Point? in
         var key = row
         key.point = point
@@ -35,35 +41,39 @@ struct WorkloadCharts {
           Chart.Point(x: Double(point), y: $0.median, low: $0.minimum, high: $0.maximum)
         }
       }
-      return Chart.Series(label: row.label, style: style(row), points: points)
+      return Chart.Series(label: row.label, style: style(row), isDashed: isFurther(row, rows), points: points)
     }
     let values = series.flatMap { $0.points.flatMap { [$0.low ?? $0.y, $0.high ?? $0.y] } }
     guard let low = values.min(), let high = values.max(), low > 0 else { return nil }
     let points = sweep.points.map(Double.init)
     let margin = pow(points[points.count - 1] / points[0], 0.04)
     let x = Chart.Axis(
-      title: sweep.axis, ticks: sweep.points.map { Chart.Tick(value: Double($0), label: grouped($0)) },
+      title: sweep.axis, ticks: sweep.points.map { Chart.Tick(value: Double($0), label: sweep.label($0)) },
       low: points[0] / margin, high: points[points.count - 1] * margin)
     let direction = metric.unit.lessIsBetter ? "lower is better" : "higher is better"
     return Chart(
       title: workload.title,
-      subtitle: "\(rounds == 1 ? "One round" : "Median, lowest and highest of \(rounds) rounds"); \(direction)", x: x,
-      y: logarithmic(yAxis, low / 1.15, high * 1.15, metric.unit), series: series)
+      subtitle: "\(rounds == 1 ? "One round" : "Median, lowest and highest of up to \(rounds) rounds"); \(direction)",
+      x: x,
+      y: logarithmic("\(yAxis), logarithmic", low / 1.15, high * 1.15, metric.unit), series: series)
   }
 
   private func distributionChart(_ workload: any Workload) -> Chart? {
     var series: [Chart.Series] = []
-    for row in results.rows(workload.name) {
+    let rows = results.rows(workload.name)
+    for row in rows {
       guard let histogram = results.histogram(row) else { continue }
       let points = histogram.cumulative.map { Chart.Point(x: $0.nanoseconds, y: $0.share) }
       let start = points.first.map { [Chart.Point(x: $0.x / 1.02, y: 0)] } ?? []
-      series.append(Chart.Series(label: row.label, style: style(row), points: start + points, isStepped: true))
+      series.append(
+        Chart.Series(
+          label: row.label, style: style(row), isDashed: isFurther(row, rows), points: start + points, isStepped: true))
     }
     let times = series.flatMap { $0.points.map(\.x) }
     guard let low = times.min(), let high = times.max() else { return nil }
     let shares = [0, 0.5, 0.9, 0.99, 0.999, 0.9999]
     let y = Chart.Axis(
-      title: "share of round trips that took at most so long",
+      title: "share of trips that took at most so long",
       ticks: shares.map { Chart.Tick(value: $0, label: "\(threeNines($0 * 100)) %") }, low: 0, high: 0.99997
     ) { share in
       // Each factor of ten in what is left above takes the same room: the tail is what differs.
@@ -72,8 +82,8 @@ struct WorkloadCharts {
     return Chart(
       title: workload.title,
       subtitle:
-        "\(rounds == 1 ? "One round" : "All \(rounds) rounds"); further left is better, and straight up to the top is steady",
-      x: logarithmic("time", low / 1.1, high * 1.1, .nanoseconds), y: y, series: series)
+        "\(rounds == 1 ? "One round" : "All rounds"); further left is better, and straight up to the top is steady",
+      x: logarithmic("time of a round trip, logarithmic", low / 1.1, high * 1.1, .nanoseconds), y: y, series: series)
   }
 
   private func threeNines(_ percent: Double) -> String {

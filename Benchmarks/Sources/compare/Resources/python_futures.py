@@ -1,67 +1,12 @@
-"""concurrent.futures as a contestant: python_futures.py WORKLOAD POINT OPERATIONS prints readings as JSON."""
+"""concurrent.futures' threads as a contestant: python_futures.py WORKLOAD POINT OPERATIONS prints readings as JSON."""
 
 import asyncio
-import json
-import math
-import os
-import sys
 import threading
 import time
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed, wait
 
-workload, point, operations = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
-
-
-def increment(value):
-    return value + 1
-
-
-def triangle(count):
-    return count * (count + 1) // 2
-
-
-def expect(found, expected):
-    if found != expected:
-        sys.exit(f"{workload}: {found} instead of {expected}")
-
-
-class Stopwatch:
-    def __init__(self):
-        self.cpu, self.wall = time.process_time(), time.perf_counter()
-
-    def stop(self):
-        return time.perf_counter() - self.wall, time.process_time() - self.cpu
-
-
-def reading(metric, value, elapsed, count, histogram=None):
-    result = {
-        "metric": metric, "value": value, "operations": count, "wallSeconds": elapsed[0], "cpuSeconds": elapsed[1],
-    }
-    if histogram is not None:
-        result["histogram"] = histogram
-    return result
-
-
-def rate(elapsed, count):
-    return [reading("rate", count / elapsed[0], elapsed, count)]
-
-
-def time_each(elapsed, count, metric="time each"):
-    return [reading(metric, elapsed[0] * 1e9 / count, elapsed, count)]
-
-
-def percentiles(times, elapsed):
-    counts = {}
-    for nanoseconds in times:
-        bucket = math.floor(math.log10(max(1, nanoseconds)) * 100)
-        counts[bucket] = counts.get(bucket, 0) + 1
-    times.sort()
-    readings = []
-    for name, share in [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p99.9", 0.999), ("max", 1)]:
-        rank = max(0, math.ceil(len(times) * share) - 1)
-        histogram = {"counts": counts} if not readings else None
-        readings.append(reading(name, times[rank], elapsed, len(times), histogram))
-    return readings
+from measuring import Stopwatch, expect, increment, main, operations, percentiles, point, rate, reading, resident
+from measuring import time_each, triangle, trips, workload
 
 
 def batch(pool, count):
@@ -100,14 +45,9 @@ def submitters():
     return rate(elapsed, each * point)
 
 
-def resident():
-    with open("/proc/self/statm") as statistics:
-        return int(statistics.read().split()[1]) * os.sysconf("SC_PAGESIZE")
-
-
 def queue_length():
     pool = ThreadPoolExecutor(2)
-    submitting, everything = [0, 0], [0, 0]
+    submitting, everything, size = [0, 0], [0, 0], 0
     repetitions = max(1, operations // point)
     for turn in range(repetitions + 1):
         gate, started = threading.Event(), threading.Barrier(3)
@@ -117,6 +57,7 @@ def queue_length():
         watch = Stopwatch()
         futures = [pool.submit(increment, i) for i in range(point)]
         submitted = watch.stop()
+        size = max(size, resident())
         gate.set()
         expect(sum(future.result() for future in futures), triangle(point))
         if turn > 0:
@@ -125,24 +66,8 @@ def queue_length():
                 total[1] += part[1]
         del futures
     count = repetitions * point
-    return time_each(everything, count) + time_each(submitting, count, "to submit")
-
-
-def trips(trip):
-    pause = 0.001 if workload == "latency-after-pause" else 0
-    for i in range(operations // 10 + 1):
-        trip(i)
-    times, total = [], 0
-    watch = Stopwatch()
-    for i in range(operations):
-        if pause:
-            time.sleep(pause)
-        start = time.perf_counter_ns()
-        total += trip(i)
-        times.append(time.perf_counter_ns() - start)
-    elapsed = watch.stop()
-    expect(total, triangle(operations))
-    return percentiles(times, elapsed)
+    whole = reading("resident size", size, everything, count)
+    return time_each(everything, count) + time_each(submitting, count, "to submit") + [whole]
 
 
 def latency():
@@ -223,11 +148,12 @@ def pending():
 def sleeps():
     readings = []
     watch = Stopwatch()
-    pool = ThreadPoolExecutor(200)
+    calls = max(4, operations)
+    pool = ThreadPoolExecutor(calls)
     for name in ["cold", "warm"]:
-        wait([pool.submit(time.sleep, 0.05) for _ in range(200)])
+        wait([pool.submit(time.sleep, 0.05) for _ in range(calls)])
         elapsed = watch.stop()
-        readings.append(reading(name, elapsed[0] * 1e9, elapsed, 200))
+        readings.append(reading(name, elapsed[0] * 1e9, elapsed, calls))
         watch = Stopwatch()
     return readings
 
@@ -240,7 +166,11 @@ def memory():
         futures[i] = Future()
         futures[i].add_done_callback(print)
     elapsed = watch.stop()
-    return [reading("memory", (resident() - before) / operations, elapsed, operations)]
+    size = resident()
+    return [
+        reading("memory", (size - before) / operations, elapsed, operations),
+        reading("resident size", size, elapsed, operations),
+    ]
 
 
 measures = {
@@ -249,4 +179,4 @@ measures = {
     "hops-1000": lambda: asyncio.run(hops()), "future": future, "gather": pending, "as-completed": pending,
     "sleeps": sleeps, "memory": memory,
 }
-print(json.dumps(measures[workload]()))
+main(measures)

@@ -8,25 +8,28 @@ struct BlockingSleeps: Workload {
   let name = "sleeps"
   let title = "200 blocking calls"
   let text = """
-    200 calls that sleep for 50 ms, on a pool of 200 workers: with the pool's start, and once more on the warm pool. \
+    200 calls (in a quick run 20) that sleep for 50 ms, on a pool of as many workers: with the pool's start, and once more \
+    on the warm pool. \
     Dispatch's global queue, OperationQueue on top of it and Swift's own pool do not have that many threads.
     """
   let metrics = [Metric(name: "cold", unit: .nanoseconds), Metric(name: "warm", unit: .nanoseconds)]
 
   func operations(at point: Int) -> Int { 200 }
+  let isShared = false
   func admits(_ contestant: any Contestant) -> Bool { contestant is any BlocksThreads }
 
   func measure(_ contestant: any Contestant, _ plan: Plan) throws -> [Reading] {
+    let calls = max(4, plan.operations)
     let first = Stopwatch()
-    let run = (contestant as! any BlocksThreads).makeBlocking(workers: 200)
-    try run(200) { sleepFor50Milliseconds() }
+    let run = (contestant as! any BlocksThreads).makeBlocking(workers: calls)
+    try run(calls) { sleepFor50Milliseconds() }
     let cold = first.stop()
     let second = Stopwatch()
-    try run(200) { sleepFor50Milliseconds() }
+    try run(calls) { sleepFor50Milliseconds() }
     let warm = second.stop()
     return [
-      cold.reading("cold", cold.wallSeconds * 1e9, operations: 200),
-      warm.reading("warm", warm.wallSeconds * 1e9, operations: 200),
+      cold.reading("cold", cold.wallSeconds * 1e9, operations: calls),
+      warm.reading("warm", warm.wallSeconds * 1e9, operations: calls),
     ]
   }
 }
