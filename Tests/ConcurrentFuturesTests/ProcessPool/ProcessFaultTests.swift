@@ -78,6 +78,18 @@ struct DyingInitializer: ProcessTask {
   func run() throws -> Int { exit(9) }
 }
 
+/// Comes up, and dies soon after.
+struct ShortLivedInitializer: ProcessTask {
+  func run() throws -> Int {
+    var thread = pthread_t(bitPattern: 0)
+    return Int(
+      pthread_create(&thread, nil, { _ in
+        usleep(2000)
+        _exit(9)
+      }, nil))
+  }
+}
+
 struct SettingInitializer: ProcessTask {
   func run() throws -> Int32 { setenv("INITIALIZED", "yes", 1) }
 }
@@ -264,6 +276,30 @@ extension ProcessPools {
       let good = makePool(initializer: SettingInitializer())
       try await #expect(good.submit { String(cString: getenv("INITIALIZED")) }.value == "yes")
       await good.shutdown()
+    }
+
+    @Test func workersThatDieBetweenReadyAndTheirFirstTaskBreakThePool() async throws {
+      let pool = makePool(workers: 1, initializer: ShortLivedInitializer())
+      // Returns or fails, as it comes: with it, the pool replaces workers without having anything to run.
+      try? await pool.start()
+      #expect(await soon { pool.core.state.withLock { $0.scheduler.isStopped } })
+      let error = await #expect(throws: BrokenExecutorError.self) { try await pool.submit(1) { $0 }.value }
+      #expect(error?.reason.contains("code 9") == true)
+      await pool.shutdown()
+    }
+
+    @Test(arguments: [SIGKILL, SIGTERM])
+    func idleWorkersThatAreKilledAreReplaced(_ signal: Int32) async throws {
+      try await withPool(workers: 1) { pool in
+        try await pool.start()
+        // More than would break the pool if they had ended by themselves.
+        for _ in 0..<8 {
+          let victim = try #require(pool.workerProcessIdentifiers.first)
+          kill(victim, signal)
+          #expect(await soon { ![nil, victim].contains(pool.workerProcessIdentifiers.first) })
+        }
+        try await #expect(pool.submit(1) { $0 }.value == 1)
+      }
     }
 
     @Test func workersThatCannotStartBreakThePool() async throws {
