@@ -83,10 +83,12 @@ struct ShortLivedInitializer: ProcessTask {
   func run() throws -> Int {
     var thread = pthread_t(bitPattern: 0)
     return Int(
-      pthread_create(&thread, nil, { _ in
-        usleep(2000)
-        _exit(9)
-      }, nil))
+      pthread_create(
+        &thread, nil,
+        { _ in
+          usleep(2000)
+          _exit(9)
+        }, nil))
   }
 }
 
