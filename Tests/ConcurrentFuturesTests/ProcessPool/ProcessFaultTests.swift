@@ -201,6 +201,81 @@ extension ProcessPools {
       try await #expect(outcome.value(within: .seconds(20)) == Array(repeating: "TimeoutError", count: 5))
     }
 
+    @Test func timeLimitsOfMapsAreTheElements() async throws {
+      try await withPool { pool in
+        // Together they take longer than one may; and there are more than are sent ahead.
+        try await #expect(pool.map(0..<3000, timeout: .seconds(5)) { $0 }.value == Array(0..<3000))
+        let sum = try await pool.map(0..<40, timeout: .seconds(1)) { (n: Int) -> Int in
+          usleep(60_000); return n
+        }.value.reduce(0, +)
+        #expect(sum == 39 * 20)
+        // A chunk has the time of all its elements.
+        let chunked = try await pool.map(0..<8, chunkSize: 4, timeout: .milliseconds(300)) { (n: Int) -> Int in
+          usleep(100_000); return n
+        }.value
+        #expect(chunked == Array(0..<8))
+        await #expect(throws: TimeoutError.self) {
+          try await pool.map(0..<5, timeout: .milliseconds(50)) { (n: Int) -> Int in
+            while opaque(n) == 3 {}
+            return n
+          }.value
+        }
+      }
+    }
+
+    @Test(arguments: [true, false])
+    func faultsInResultsAreTheirElements(ordered: Bool) async throws {
+      try await withPool { pool in
+        var outcomes: [String] = []
+        let results = pool.results(of: 0..<30, ordered: ordered, timeout: .seconds(1)) { (n: Int) -> Int in
+          switch opaque(n) {
+          case 5: while opaque(n) == 5 {}
+          case 11: abort()
+          case 17: throw CancellationError()
+          default: break
+          }
+          return n
+        }
+        for await result in results {
+          switch result {
+          case .success(let n): outcomes.append("\(n)")
+          case .failure(is TimeoutError): outcomes.append("timeout")
+          case .failure(is WorkerTerminatedError): outcomes.append("death")
+          case .failure(is CancellationError): outcomes.append("thrown")
+          case .failure(let error): outcomes.append("\(error)")
+          }
+        }
+        let expected = (0..<30).map { [5: "timeout", 11: "death", 17: "thrown"][$0] ?? "\($0)" }
+        #expect(ordered ? outcomes == expected : outcomes.sorted() == expected.sorted())
+      }
+    }
+
+    @Test func mapsAndResultsRunAgainWhatItsWorkerDiedOf() async throws {
+      try await withPool { pool in
+        let flags = (0..<6).map { _ in Flag() }
+        defer { for flag in flags { flag.lower() } }
+        // Each dies once.
+        let mapped = try await pool.map(flags[..<3], chunkSize: 1, retries: 1) { flag -> Bool in
+          if flag.isRaised { return true }
+          flag.raise()
+          abort()
+        }.value
+        #expect(mapped == [true, true, true])
+        var again = 0
+        let results = pool.results(of: Array(flags[3...]), retries: 1) { flag -> Bool in
+          if flag.isRaised { return true }
+          flag.raise()
+          abort()
+        }
+        for await result in results where try result.get() { again += 1 }
+        #expect(again == 3)
+        let error = await #expect(throws: WorkerTerminatedError.self) {
+          try await pool.map(0..<2, retries: 2) { (_: Int) -> Int in abort() }.value
+        }
+        #expect(error?.attempts == 3)
+      }
+    }
+
     @Test func aTaskThatClosesItsWorkersDescriptorsFailsAlone() async throws {
       try await withPool(workers: 1) { pool in
         let closing = pool.submit(1) { (n: Int) -> Int in

@@ -208,6 +208,24 @@ extension ProcessPools {
       }
     }
 
+    @Test func closuresWithoutAResultMap() async throws {
+      try await withPool { pool in
+        let flags = (0..<20).map { _ in Flag() }
+        defer { for flag in flags { flag.lower() } }
+        let done: Void = try await pool.map(flags[..<10]) { $0.raise() }.value
+        #expect(done == () && flags[..<10].allSatisfy(\.isRaised))
+        var count = 0
+        for await result in pool.results(of: Array(flags[10...]), { $0.raise() }) {
+          #expect(throws: Never.self) { try result.get() }
+          count += 1
+        }
+        #expect(count == 10 && flags.allSatisfy(\.isRaised))
+        await #expect(throws: CodableFailure(code: 3)) {
+          try await pool.map(0..<10) { if $0 == 3 { throw CodableFailure(code: $0) } }.value
+        }
+      }
+    }
+
     @Test func resultsOfAnEndlessSequence() async throws {
       try await withPool { pool in
         var seen: [Int] = []
