@@ -52,9 +52,6 @@ struct Crashproof: AsyncParsableCommand {
     options.memoryLimit = memory << 20
     // It leaks; a worker that has grown is replaced.
     options.maxResidentSize = min(memory, 256) << 20
-    // Where Swift's backtraces are on, a crash takes a second and its last line is not the decoder's.
-    options.environment = ProcessInfo.processInfo.environment
-    options.environment?["SWIFT_BACKTRACE"] = "enable=no"
     let pool = ProcessPool(maxWorkers: workers, name: "decoders", options: options)
     let limit = Duration.seconds(limit)
 

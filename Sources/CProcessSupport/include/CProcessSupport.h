@@ -11,6 +11,9 @@
 
 /// The environment variable that marks a re-executed copy as a worker; gone before any code of the user runs.
 #define CP_WORKER_MARK "CONCURRENT_FUTURES_WORKER"
+/// The value of SWIFT_BACKTRACE that the parent sets where nobody has set one. Its second setting is the default: it is there to
+/// tell ours from that of a user.
+#define CP_NO_BACKTRACES "enable=no,color=tty"
 /// The worker's end of the socket pair, and the memory that it shares with its parent.
 #define CP_WORKER_SOCKET 3
 #define CP_WORKER_MEMORY 4

@@ -24,6 +24,14 @@ enum Death: String, Codable, Sendable, CaseIterable {
     }
   }
 
+  static var trapName: String {
+    #if arch(x86_64)
+    "SIGILL"
+    #else
+    "SIGTRAP"
+    #endif
+  }
+
   private static func raise(_ signal: Int32) -> Int32 { Glibc_kill(getpid(), signal) }
 
   func matches(_ reason: WorkerTerminatedError.Reason) -> Bool {
@@ -138,6 +146,48 @@ extension ProcessPools {
         #expect(error.map { death.matches($0.reason) } == true)
         for (n, future) in others.enumerated() { try await #expect(future.value == n) }
       }
+    }
+
+    @Test func aTrapIsReportedWithItsMessageAndWithoutABacktrace() async throws {
+      try await withPool(workers: 1) { pool in
+        let error = await #expect(throws: WorkerTerminatedError.self) {
+          try await pool.submit(1) { (_: Int) -> Int in fatalError("what went wrong") }.value
+        }
+        #expect(error?.standardErrorTail.contains("what went wrong") == true)
+        // Its absence is also what makes a death heard of within milliseconds.
+        #expect(error?.standardErrorTail.contains("rogram crashed") == false)
+        #expect(error?.reason.signalName == Death.trapName)
+        try await #expect(pool.submit { getenv("SWIFT_BACKTRACE") == nil }.value, "tasks see nothing of it")
+      }
+    }
+
+    @Test func backtracesAreTheUsersChoice() async throws {
+      func environment(_ own: [String: String]?, writesBacktraces: Bool = false) -> [String] {
+        var options = ProcessPool.Options()
+        options.environment = own
+        options.writesBacktraces = writesBacktraces
+        let blueprint = WorkerBlueprint(name: "test", options: options, initializer: nil)
+        return blueprint.environment(mark: "m").filter { $0.hasPrefix("SWIFT_BACKTRACE") }
+      }
+      #expect(environment([:]) == [WorkerBlueprint.noBacktraces])
+      #expect(environment(["SWIFT_BACKTRACE": "enable=yes"]) == ["SWIFT_BACKTRACE=enable=yes"])
+      #expect(environment([:], writesBacktraces: true) == [])
+      #expect(environment(["SWIFT_BACKTRACE": "enable=no"], writesBacktraces: true) == ["SWIFT_BACKTRACE=enable=no"])
+      var options = ProcessPool.Options()
+      options.environment = ["SWIFT_BACKTRACE": "enable=no"]
+      if let path = getenv("LD_LIBRARY_PATH") { options.environment!["LD_LIBRARY_PATH"] = String(cString: path) }
+      try await withPool(workers: 1, options: options) { pool in
+        try await #expect(pool.submit { String(cString: getenv("SWIFT_BACKTRACE")) }.value == "enable=no")
+      }
+    }
+
+    @Test func signalsHaveNames() {
+      typealias Reason = WorkerTerminatedError.Reason
+      #expect(Reason.signalled(SIGSEGV).signalName == "SIGSEGV")
+      #expect(Reason.signalled(SIGKILL).signalName == "SIGKILL")
+      #expect(Reason.signalled(64).signalName == nil)
+      #expect(Reason.exited(11).signalName == nil)
+      #expect(Reason.signalled(SIGSEGV).description == "was ended by SIGSEGV (signal 11)")
     }
 
     @Test func retriesRunATaskAgainThatItsWorkerDiedOf() async throws {
