@@ -32,10 +32,13 @@ let package = Package(
     // A picture, computed in bands by worker processes.
     .executableTarget(name: "mandelbrot", dependencies: [library, arguments], swiftSettings: settings),
     // A decoder in C that crashes and hangs on some of its inputs, run where that does no harm.
-    .executableTarget(name: "crashproof", dependencies: [library, arguments, "CBitmap"], swiftSettings: settings),
+    .executableTarget(
+      name: "crashproof", dependencies: [library, arguments, "CBitmap", "BytePaths"], swiftSettings: settings),
     .target(name: "CBitmap"),
     // The words of many files, counted in threads or in processes by the same code.
-    .executableTarget(name: "wordcount", dependencies: [library, arguments], swiftSettings: settings),
+    .executableTarget(name: "wordcount", dependencies: [library, arguments, "BytePaths"], swiftSettings: settings),
+    // Names of files that need not be UTF-8.
+    .target(name: "BytePaths", swiftSettings: settings),
     // The Swift of README.md and Documentation, compiled, run, and compared with the text.
     .executableTarget(name: "snippets", dependencies: [library], swiftSettings: settings),
   ]

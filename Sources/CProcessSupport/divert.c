@@ -57,6 +57,9 @@ __attribute__((constructor)) static void divert(int argc, char **argv, char **en
   bool fits = length < sizeof mark;
   memcpy(mark, value, fits ? length + 1 : 0);
   unsetenv(CP_WORKER_MARK);
+  const char *backtraces = getenv("SWIFT_BACKTRACE");
+  // Where the runtime is linked statically it may not have read it yet.
+  bool hides_backtraces = backtraces != NULL && strcmp(backtraces, CP_NO_BACKTRACES) == 0;
   // A program with raised rights runs as itself whatever its caller's environment says.
   if (runs_with_raised_rights()) {
     return;
@@ -75,6 +78,9 @@ __attribute__((constructor)) static void divert(int argc, char **argv, char **en
   (void)argv;
   (void)envp;
 #endif
+  if (hides_backtraces) {
+    unsetenv("SWIFT_BACKTRACE");
+  }
   cf_process_worker_main(mark);
   _exit(CP_EXIT_REFUSED);
 }

@@ -1,10 +1,13 @@
 import ArgumentParser
+import BytePaths
 import ConcurrentFutures
 
-#if canImport(FoundationEssentials)
-import FoundationEssentials
-#else
-import Foundation
+#if canImport(Glibc)
+import Glibc
+#elseif canImport(Musl)
+import Musl
+#elseif canImport(Darwin)
+import Darwin
 #endif
 
 @main
@@ -38,8 +41,7 @@ struct Crashproof: AsyncParsableCommand {
   }
 
   func run() async throws {
-    let directory = directory ?? Self.samples
-    let paths = try files(in: directory)
+    let paths = try files(in: directory.map(Path.init(argument:)) ?? Path(Self.samples))
     let start = ContinuousClock.now
     let reports = await decode(paths)
     for line in table(reports) { print(line) }
@@ -47,14 +49,11 @@ struct Crashproof: AsyncParsableCommand {
   }
 
   /// Decodes all files, as many at once as there are workers.
-  private func decode(_ paths: [String]) async -> [Report] {
+  private func decode(_ paths: [Path]) async -> [Report] {
     var options = ProcessPool.Options()
     options.memoryLimit = memory << 20
     // It leaks; a worker that has grown is replaced.
     options.maxResidentSize = min(memory, 256) << 20
-    // Where Swift's backtraces are on, a crash takes a second and its last line is not the decoder's.
-    options.environment = ProcessInfo.processInfo.environment
-    options.environment?["SWIFT_BACKTRACE"] = "enable=no"
     let pool = ProcessPool(maxWorkers: workers, name: "decoders", options: options)
     let limit = Duration.seconds(limit)
 
@@ -79,19 +78,16 @@ struct Crashproof: AsyncParsableCommand {
     "/" + #filePath.split(separator: "/").dropLast(3).joined(separator: "/") + "/Samples/bitmaps"
 
   /// Regular files, in the order of their names.
-  private func files(in directory: String) throws -> [String] {
-    let manager = FileManager.default
-    var isDirectory = false
-    guard manager.fileExists(atPath: directory, isDirectory: &isDirectory) else {
-      throw ValidationError("\(directory): there is no such directory.")
-    }
-    guard isDirectory else { throw ValidationError("\(directory): it is not a directory.") }
-    let names: [String]
-    do { names = try manager.contentsOfDirectory(atPath: directory) } catch {
-      throw ValidationError("\(directory): it cannot be read.")
-    }
-    return names.sorted().map { "\(directory)/\($0)" }.filter { path in
-      (try? manager.attributesOfItem(atPath: path)[.type] as? FileAttributeType) == .typeRegular
-    }
+  private func files(in directory: Path) throws -> [Path] {
+    guard let mode = mode(of: directory) else { throw ValidationError("\(directory): there is no such directory.") }
+    guard mode == S_IFDIR else { throw ValidationError("\(directory): it is not a directory.") }
+    guard let names = directory.directoryNames() else { throw ValidationError("\(directory): it cannot be read.") }
+    return names.map(directory.appending).filter { self.mode(of: $0) == S_IFREG }
+  }
+
+  /// What kind of file it is; nil where that cannot be told.
+  private func mode(of path: Path) -> mode_t? {
+    var status = stat()
+    return path.withCString { stat($0, &status) } == 0 ? status.st_mode & S_IFMT : nil
   }
 }

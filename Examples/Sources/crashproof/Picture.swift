@@ -1,9 +1,12 @@
+import BytePaths
 import CBitmap
 
-#if canImport(FoundationEssentials)
-import FoundationEssentials
-#else
-import Foundation
+#if canImport(Glibc)
+import Glibc
+#elseif canImport(Musl)
+import Musl
+#elseif canImport(Darwin)
+import Darwin
 #endif
 
 /// What comes back from a worker: a picture's size and how many colours it shows.
@@ -13,10 +16,8 @@ struct Picture: Codable, Sendable {
   let colours: Int
 
   /// Reads and decodes a file. Runs in a worker, since anything may happen here.
-  init(contentsOf path: String) throws {
-    guard let data = FileManager.default.contents(atPath: path) else {
-      throw PictureError(message: "the file cannot be read")
-    }
+  init(contentsOf path: Path) throws {
+    let data = try contents(of: path)
     var bitmap = bitmap()
     let error = data.withUnsafeBytes { (bytes: UnsafeRawBufferPointer) in
       // Of an empty file there is no address; zero bytes of something else will do.
@@ -46,6 +47,23 @@ struct Picture: Codable, Sendable {
     // Swift's own arrays do not read beyond their end: they stop the process.
     return Set(pixels.map { palette[Int($0)] }).count
   }
+}
+
+private func contents(of path: Path) throws -> [UInt8] {
+  func failure() -> PictureError {
+    PictureError(message: "the file cannot be read: \(String(cString: strerror(errno)))")
+  }
+  guard let file = path.withCString({ fopen($0, "rb") }) else { throw failure() }
+  defer { fclose(file) }
+  var bytes: [UInt8] = []
+  var buffer = [UInt8](repeating: 0, count: 64 * 1024)
+  while true {
+    let count = fread(&buffer, 1, buffer.count, file)
+    bytes += buffer[..<count]
+    if count < buffer.count { break }
+  }
+  if ferror(file) != 0 { throw failure() }
+  return bytes
 }
 
 /// Why a file is no picture. It is Codable, so it arrives as itself.

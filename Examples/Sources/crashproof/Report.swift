@@ -1,3 +1,4 @@
+import BytePaths
 import ConcurrentFutures
 
 /// How it went with one file.
@@ -11,8 +12,8 @@ struct Report: Sendable {
   let detail: String
   let time: Duration
 
-  init(path: String, result: Result<Picture, any Error>, time: Duration) {
-    name = String(path.split(separator: "/").last ?? "")
+  init(path: Path, result: Result<Picture, any Error>, time: Duration) {
+    name = path.name.description
     self.time = time
     switch result {
     case .success(let picture):

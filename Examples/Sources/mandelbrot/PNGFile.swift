@@ -10,16 +10,24 @@ import Darwin
 /// two checksums.
 ///
 /// Format: https://www.w3.org/TR/png-3/, RFC 1950 (zlib), RFC 1951 (deflate).
+///
+/// The picture is written beside its place, under another name, and takes its place when it is whole: nobody finds half of one, and an
+/// older one stays when this one fails.
 final class PNGFile {
   private let path: String
-  private let file: UnsafeMutablePointer<FILE>
+  /// Where it is written; nil where the place is no file that could be replaced, such as /dev/stdout.
+  private var temporaryPath: String?
+  private var file: UnsafeMutablePointer<FILE>?
   private let rowSize: Int
   private var adler = Adler32()
 
   init(path: String, width: Int, height: Int) throws(FileError) {
-    guard let file = fopen(path, "wb") else { throw FileError(path) }
-    self.path = path
-    self.file = file
+    self.path = Self.resolved(path)
+    var status = stat()
+    let mayReplace = stat(path, &status) != 0 || status.st_mode & S_IFMT == S_IFREG
+    temporaryPath = mayReplace ? "\(self.path).\(getpid()).part" : nil
+    file = fopen(temporaryPath ?? path, "wb")
+    if file == nil { throw FileError(path) }
     rowSize = 3 * width
     try write([0x89, 0x50, 0x4E, 0x47, 0x0D, 0x0A, 0x1A, 0x0A])
     // 8 bits, RGB, and the only compression, filters and order of rows that there are, or that are simple.
@@ -28,7 +36,17 @@ final class PNGFile {
     try write(chunk: "IDAT", [0x78, 0x01])
   }
 
-  deinit { fclose(file) }
+  deinit {
+    if let file { fclose(file) }
+    if let temporaryPath { unlink(temporaryPath) }
+  }
+
+  /// Behind symbolic links, which are not to be replaced.
+  private static func resolved(_ path: String) -> String {
+    guard let resolved = realpath(path, nil) else { return path }
+    defer { free(resolved) }
+    return String(cString: resolved)
+  }
 
   /// Adds whole rows.
   func append(_ pixels: [UInt8]) throws(FileError) {
@@ -48,11 +66,15 @@ final class PNGFile {
     try write(chunk: "IDAT", blocks)
   }
 
-  /// Ends the file. Without this it is not a whole PNG.
+  /// Ends the file and puts it into its place. Without this there is none.
   func finish() throws(FileError) {
     try write(chunk: "IDAT", storedBlock(count: 0, isLast: true) + bigEndian(adler.value))
     try write(chunk: "IEND", [])
-    if fflush(file) != 0 { throw FileError(path) }
+    let whole = file!
+    file = nil
+    if fclose(whole) != 0 { throw FileError(path) }
+    if let temporaryPath, rename(temporaryPath, path) != 0 { throw FileError(path) }
+    temporaryPath = nil
   }
 
   private func storedBlock(count: Int, isLast: Bool) -> [UInt8] {
@@ -67,7 +89,7 @@ final class PNGFile {
   }
 
   private func write(_ bytes: [UInt8]) throws(FileError) {
-    if fwrite(bytes, 1, bytes.count, file) != bytes.count { throw FileError(path) }
+    if fwrite(bytes, 1, bytes.count, file!) != bytes.count { throw FileError(path) }
   }
 }
 

@@ -1,3 +1,4 @@
+import BytePaths
 import ConcurrentFutures
 
 #if canImport(Glibc)
@@ -81,10 +82,10 @@ private func otherWords(_ token: ArraySlice<UInt8>) -> [String] {
 /// A file that is open for reading.
 private final class OpenFile {
   private let descriptor: CInt
-  private let path: String
+  private let path: Path
 
-  init(path: String) throws {
-    descriptor = open(path, O_RDONLY | O_CLOEXEC)
+  init(path: Path) throws {
+    descriptor = path.withCString { open($0, O_RDONLY | O_CLOEXEC) }
     self.path = path
     if descriptor < 0 { throw FileError(path: path, code: errno) }
   }
@@ -118,7 +119,7 @@ struct FileError: Error, Codable, CustomStringConvertible {
     self.reason = reason
   }
 
-  init(path: String, code: CInt) { self.init(path: path, reason: String(cString: strerror(code))) }
+  init(path: Path, code: CInt) { self.init(path: path.description, reason: String(cString: strerror(code))) }
 
   var description: String { "\(path): \(reason)" }
 }

@@ -1,3 +1,5 @@
+import BytePaths
+
 #if canImport(Glibc)
 import Glibc
 #elseif canImport(Musl)
@@ -5,15 +7,10 @@ import Musl
 #elseif canImport(Darwin)
 import Darwin
 #endif
-#if canImport(FoundationEssentials)
-import FoundationEssentials
-#else
-import Foundation
-#endif
 
 /// A part of a file.
 struct Piece: Codable, Sendable {
-  let path: String
+  let path: Path
   let range: Range<Int>
 }
 
@@ -24,34 +21,32 @@ struct Input {
   private(set) var errors: [FileError] = []
   private static let pieceSize = 256 * 1024
 
-  init(paths: [String]) {
+  init(paths: [Path]) {
     for path in paths { add(path, isNamed: true) }
   }
 
   /// The package's directory as it was when this program was built, or the current directory if that is gone.
-  static var ownPackage: String {
+  static var ownPackage: Path {
     let package = "/" + #filePath.split(separator: "/").dropLast(4).joined(separator: "/")
-    return FileManager.default.fileExists(atPath: "\(package)/Package.swift") ? package : "."
+    return Path(access("\(package)/Package.swift", F_OK) == 0 ? package : ".")
   }
 
-  private mutating func add(_ path: String, isNamed: Bool) {
+  private mutating func add(_ path: Path, isNamed: Bool) {
     var status = stat()
-    if (isNamed ? stat(path, &status) : lstat(path, &status)) != 0 {
+    if path.withCString({ isNamed ? stat($0, &status) : lstat($0, &status) }) != 0 {
       errors.append(FileError(path: path, code: errno))
     } else if status.st_mode & S_IFMT == S_IFDIR {
-      do {
-        for name in try FileManager.default.contentsOfDirectory(atPath: path).sorted() where !name.hasPrefix(".") {
-          add("\(path)/\(name)", isNamed: false)
-        }
-      } catch {
-        errors.append(FileError(path: path, reason: "it cannot be listed"))
+      guard let names = path.directoryNames() else {
+        errors.append(FileError(path: path, code: errno))
+        return
       }
+      for name in names where name.first != UInt8(ascii: ".") { add(path.appending(name), isNamed: false) }
     } else if status.st_mode & S_IFMT == S_IFREG {
       addFile(path, size: Int(status.st_size))
     }
   }
 
-  private mutating func addFile(_ path: String, size: Int) {
+  private mutating func addFile(_ path: Path, size: Int) {
     guard let beginning = beginning(of: path) else {
       errors.append(FileError(path: path, code: errno))
       return
@@ -64,8 +59,8 @@ struct Input {
     }
   }
 
-  private func beginning(of path: String) -> [UInt8]? {
-    guard let file = fopen(path, "rb") else { return nil }
+  private func beginning(of path: Path) -> [UInt8]? {
+    guard let file = path.withCString({ fopen($0, "rb") }) else { return nil }
     defer { fclose(file) }
     var bytes = [UInt8](repeating: 0, count: 8192)
     let count = fread(&bytes, 1, bytes.count, file)

@@ -1,4 +1,5 @@
 import ArgumentParser
+import BytePaths
 import ConcurrentFutures
 
 @main
@@ -34,7 +35,7 @@ struct Wordcount: AsyncParsableCommand {
 
   func run() async throws {
     let start = ContinuousClock.now
-    let input = Input(paths: paths.isEmpty ? [Input.ownPackage] : paths)
+    let input = Input(paths: paths.isEmpty ? [Input.ownPackage] : paths.map(Path.init(argument:)))
     // The only line that depends on the kind of pool.
     let pool: any TaskPool = pool == .threads ? ThreadPool(maxWorkers: workers) : ProcessPool(maxWorkers: workers)
     let (counts, errors) = await countWords(in: input.pieces, on: pool)

@@ -11,6 +11,9 @@
 
 /// The environment variable that marks a re-executed copy as a worker; gone before any code of the user runs.
 #define CP_WORKER_MARK "CONCURRENT_FUTURES_WORKER"
+/// The value of SWIFT_BACKTRACE that the parent sets where nobody has set one. Its second setting is the default: it is there to
+/// tell ours from that of a user.
+#define CP_NO_BACKTRACES "enable=no,color=tty"
 /// The worker's end of the socket pair, and the memory that it shares with its parent.
 #define CP_WORKER_SOCKET 3
 #define CP_WORKER_MEMORY 4
@@ -124,6 +127,11 @@ int cp_start_thread(void (*_Nonnull body)(void *_Nullable), void *_Nullable cont
 void cp_kill_group(void);
 /// Signals a worker's process group; 0 or an errno.
 int cp_signal_group(pid_t pid, int number);
+/// Whether this system's Dispatch lets us run what is in its main queue.
+bool cp_can_drain_main_queue(void);
+/// Sleeps until there is something in Dispatch's main queue, and runs that; may return early. For the main thread. False: it
+/// can no more, since somebody has closed the queue's descriptor.
+bool cp_drain_main_queue(void);
 /// The calling thread, to tell it from others.
 uintptr_t cp_thread_identity(void);
 /// Sleeps until `descriptor` hangs up (returns 1) or `wake` is readable (returns 0).

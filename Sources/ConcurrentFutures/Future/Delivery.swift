@@ -12,7 +12,7 @@ import Synchronization
 // deeper ones are handed to the outermost delivery of the thread, which runs them when the stack has unwound. A chain of a
 // million `map`s therefore needs a constant amount of stack. Cancellation, which goes the same chain in the other direction,
 // nests by the same rule. A callback that blocks in `wait` first runs what its thread has put off: it may be waiting for
-// that.
+// that. Before a wait with a time limit another thread runs it, since callbacks may take longer than the limit.
 
 private let maximumDepth: UInt32 = 16
 
@@ -27,6 +27,12 @@ private final class DeferredDeliveries {
 
   func append(_ item: Item) { items.append(item) }
   func takeNext() -> Item? { items.popFirst() }
+  func takeAll() -> DeferredDeliveries? {
+    guard items.count > 0 else { return nil }
+    let all = DeferredDeliveries()
+    swap(&all.items, &items)
+    return all
+  }
 }
 
 extension _FutureCore {
@@ -131,7 +137,10 @@ extension _FutureCore {
   /// Before this thread sleeps. The list stays: it belongs to the outermost delivery.
   final func deliverWhatWasPutOff() {
     guard let opaque = cf_thread().pointee.deferred_deliveries else { return }
-    let deferred = Unmanaged<DeferredDeliveries>.fromOpaque(opaque).takeUnretainedValue()
+    Self.deliver(Unmanaged<DeferredDeliveries>.fromOpaque(opaque).takeUnretainedValue())
+  }
+
+  private static func deliver(_ deferred: DeferredDeliveries) {
     while let item = deferred.takeNext() {
       switch item {
       case .delivery(let future): future.deliverAll()
@@ -139,6 +148,25 @@ extension _FutureCore {
       }
     }
   }
+
+  /// Before this thread sleeps for a limited time: another thread does it, in the same order.
+  @inline(never)
+  final func haveDeliveredWhatWasPutOff() {
+    guard let opaque = cf_thread().pointee.deferred_deliveries else { return }
+    let deferred = Unmanaged<DeferredDeliveries>.fromOpaque(opaque).takeUnretainedValue()
+    guard let all = deferred.takeAll() else { return }
+    let handedOver = UncheckedDeferred(deferred: all)
+    let isStarted = startDetachedThread(name: "futures-deliver") { [self] in
+      cf_thread().pointee.delivery_depth += 1
+      Self.deliver(handedOver.deferred)
+      leaveDelivery()
+    }
+    // Late is better than never.
+    if !isStarted { Self.deliver(all) }
+  }
+
+  /// One thread at a time has it.
+  private struct UncheckedDeferred: @unchecked Sendable { let deferred: DeferredDeliveries }
 
   private final func runDeferredDeliveries() {
     deliverWhatWasPutOff()

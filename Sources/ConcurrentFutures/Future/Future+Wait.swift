@@ -48,9 +48,10 @@ extension _FutureCore {
   private final func waitWithoutWorking(_ deadline: Deadline?) -> Bool {
     let host = cf_thread().pointee.worker.map { Unmanaged<BlockingHost>.fromOpaque($0).takeUnretainedValue() }
     if let deadline, deadline.remaining == 0 { return acquired().isDone }
-    deliverWhatWasPutOff()
-    // Who waits for another process may read its answer itself, which spares waking a thread for that.
-    if acquired().hasProducer, let producer = producerCore(), producer.help(self) { return true }
+    if deadline == nil { deliverWhatWasPutOff() } else { haveDeliveredWhatWasPutOff() }
+    // Who waits for another process may read its answer itself, which spares waking a thread for that. It decodes the answer
+    // then, which may take any time.
+    if deadline == nil, acquired().hasProducer, let producer = producerCore(), producer.help(self) { return true }
     if Spinning.until({ self.acquired().isDone }) { return true }
     if host == nil { FutureDiagnostics.noteBlockingWait() }
     if let host, deadline == nil, !host.isShortOfStack {

@@ -127,7 +127,7 @@ class FutureProducer: @unchecked Sendable {
   /// The future is running and was asked to stop. Called at most once, under no lock, in the asking thread.
   @usableFromInline func cancellationWasRequested() {}
 
-  /// A thread is going to block for the future. The producer may use it for some tens of microseconds to get the result; it
-  /// must not run anything of the user's there but what decoding needs. Whether the future is done.
+  /// A thread is going to block for the future, without a time limit. The producer may use it for some tens of microseconds to get the
+  /// result; it must not run anything of the user's there but what decoding needs. Whether the future is done.
   func help(_ future: _FutureCore) -> Bool { false }
 }

@@ -8,7 +8,7 @@ public struct WorkerTerminatedError: Error, Sendable, Hashable, CustomStringConv
   public enum Reason: Sendable, Hashable, CustomStringConvertible {
     /// It exited with this code; -1 where another part of the program has waited for it, and the code is lost.
     case exited(Int32)
-    /// A signal of this number ended it.
+    /// A signal of this number ended it; ``signalName`` has its name.
     case signalled(Int32)
 
     /// The code, or the signal by name and number.
@@ -17,15 +17,16 @@ public struct WorkerTerminatedError: Error, Sendable, Hashable, CustomStringConv
       case .exited(-1): return "ended, nobody knows how (another part of the program has waited for it)"
       case .exited(let code): return "exited with code \(code)"
       case .signalled(let number):
-        return "was ended by \(Self.name(ofSignal: number)) (signal \(number))"
+        return "was ended by \(signalName ?? "an unknown signal") (signal \(number))"
       }
     }
 
-    private static func name(ofSignal number: Int32) -> String {
+    /// The signal's name, such as "SIGSEGV"; nil where the process exited, and for signals that have only numbers.
+    public var signalName: String? {
       #if os(Linux) || os(macOS)
-      if let name = cp_signal_name(number) { return String(cString: name) }
+      if case .signalled(let number) = self, let name = cp_signal_name(number) { return String(cString: name) }
       #endif
-      return "an unknown signal"
+      return nil
     }
   }
 

@@ -11,24 +11,59 @@ extension ProcessPool {
   /// - Parameters:
   ///   - arguments: the elements; read here, before the call returns.
   ///   - chunkSize: how many elements travel together; nil to measure: chunks grow until one takes about a millisecond.
+  ///   - timeout: how long each element may run, counted from the start of its execution; nil for no limit. With a limit and
+  ///     without a `chunkSize` every element travels alone. A chunk of a given size has its elements' time together.
+  ///   - retries: how often a chunk is run again, from its first element, when its worker dies. One that throws is not run again.
   ///   - transform: must capture nothing.
   @inlinable
   public func map<A: Codable & Sendable, R: Codable & Sendable>(
-    _ arguments: some Sequence<A>, chunkSize: Int? = nil, _ transform: @escaping @Sendable (A) throws -> R
+    _ arguments: some Sequence<A>, chunkSize: Int? = nil, timeout: Duration? = nil, retries: Int = 0,
+    _ transform: @escaping @Sendable (A) throws -> R
   ) -> Future<[R]> {
     // The caller's module knows the sequence, and makes an array of it much faster.
-    mapArray(Array(arguments), chunkSize: chunkSize, transform)
+    mapArray(Array(arguments), chunkSize, timeout, retries, transform)
+  }
+
+  /// Runs a closure without a result over every element in the workers; done when all are. In all else as the one with results.
+  @inlinable @discardableResult
+  public func map<A: Codable & Sendable>(
+    _ arguments: some Sequence<A>, chunkSize: Int? = nil, timeout: Duration? = nil, retries: Int = 0,
+    _ transform: @escaping @Sendable (A) throws -> Void
+  ) -> Future<Void> {
+    mapArray(Array(arguments), chunkSize, timeout, retries, void: transform)
   }
 
   @usableFromInline
   func mapArray<A: Codable & Sendable, R: Codable & Sendable>(
-    _ elements: [A], chunkSize: Int?, _ transform: @escaping @Sendable (A) throws -> R
+    _ elements: [A], _ chunkSize: Int?, _ timeout: Duration?, _ retries: Int,
+    _ transform: @escaping @Sendable (A) throws -> R
+  ) -> Future<[R]> {
+    mapArray(elements, chunkSize, timeout, retries) { () throws(TaskEncodingError) in
+      try FunctionRegistry.closure1(transform, .chunk)
+    }
+  }
+
+  @usableFromInline
+  func mapArray<A: Codable & Sendable>(
+    _ elements: [A], _ chunkSize: Int?, _ timeout: Duration?, _ retries: Int,
+    void transform: @escaping @Sendable (A) throws -> Void
+  ) -> Future<Void> {
+    let results: Future<[Nothing]> = mapArray(elements, chunkSize, timeout, retries) { () throws(TaskEncodingError) in
+      try FunctionRegistry.closure1(void: transform, .chunk)
+    }
+    return results.map { _ in () }
+  }
+
+  private func mapArray<A: Codable & Sendable, R: Codable & Sendable>(
+    _ elements: [A], _ chunkSize: Int?, _ timeout: Duration?, _ retries: Int,
+    _ function: () throws(TaskEncodingError) -> FunctionDefinition
   ) -> Future<[R]> {
     require(chunkSize.map { $0 > 0 } ?? true, "chunkSize must be greater than 0")
-    let function: FunctionDefinition
-    do { function = try FunctionRegistry.closure1(transform, .chunk) } catch { return .failed(error) }
-    let map = ChunkedMap<A, R>(elements, chunkSize: chunkSize, function, core)
-    return map.start()
+    require(retries >= 0, "retries must not be negative")
+    let definition: FunctionDefinition
+    do { definition = try function() } catch { return .failed(error) }
+    let chunks = ChunkRule(size: chunkSize, timeout: timeout, retries: retries)
+    return ChunkedMap<A, R>(elements, chunks, definition, core).start()
   }
 
   /// Transforms elements in the workers, and gives each one's outcome as it comes.
@@ -39,13 +74,53 @@ extension ProcessPool {
   ///   - arguments: the elements.
   ///   - maxInFlight: how many may be submitted and not yet taken out; by default 8 for each worker.
   ///   - ordered: results in the elements' order; otherwise as they are done.
+  ///   - timeout: how long each element may run, counted from the start of its execution; then its result is a ``TimeoutError``.
+  ///     nil for no limit.
+  ///   - retries: how often an element is run again when its worker dies. One that throws is not run again.
   ///   - transform: must capture nothing.
   public func results<A: Codable & Sendable, R: Codable & Sendable>(
     of arguments: some Sequence<A> & Sendable, maxInFlight: Int? = nil, ordered: Bool = true,
-    _ transform: @escaping @Sendable (A) throws -> R
+    timeout: Duration? = nil, retries: Int = 0, _ transform: @escaping @Sendable (A) throws -> R
   ) -> ResultStream<R> {
     ResultStream(arguments, maxInFlight: maxInFlight ?? 8 * core.maxWorkers, ordered: ordered) { [self] element in
-      submit(element, transform)
+      submit(element, timeout: timeout, retries: retries, transform)
+    }
+  }
+
+  /// Runs a closure without a result over elements in the workers, and tells of each when it is done. In all else as the one with results.
+  public func results<A: Codable & Sendable>(
+    of arguments: some Sequence<A> & Sendable, maxInFlight: Int? = nil, ordered: Bool = true,
+    timeout: Duration? = nil, retries: Int = 0, _ transform: @escaping @Sendable (A) throws -> Void
+  ) -> ResultStream<Void> {
+    ResultStream(arguments, maxInFlight: maxInFlight ?? 8 * core.maxWorkers, ordered: ordered) { [self] element in
+      submit(element, timeout: timeout, retries: retries, transform)
+    }
+  }
+}
+
+/// How a `map` cuts its elements, and what holds for each chunk.
+private struct ChunkRule {
+  /// Nil to measure.
+  let size: Int?
+  /// The size is the caller's.
+  let isChosen: Bool
+  /// Of one element.
+  let timeout: Duration?
+  let retries: Int
+
+  init(size: Int?, timeout: Duration?, retries: Int) {
+    // A limit is that of one element, which cannot be told from the others of its chunk.
+    self.size = size ?? (timeout == nil ? nil : 1)
+    isChosen = size != nil
+    self.timeout = timeout
+    self.retries = retries
+  }
+
+  /// An element that takes less than its time leaves the rest to the others of its chunk.
+  func timeout(ofChunk count: Int) -> Duration? {
+    timeout.map { timeout in
+      let (product, overflow) = timeout.clampedNanoseconds.multipliedReportingOverflow(by: UInt64(count))
+      return .nanoseconds(overflow ? .max : Int64(clamping: product))
     }
   }
 }
@@ -66,18 +141,18 @@ private final class ChunkedMap<A: Codable & Sendable, R: Codable & Sendable>: Fu
   private let elements: [A]
   private let function: FunctionDefinition
   private let core: ProcessPoolCore
-  private let fixedSize: Bool
+  private let rule: ChunkRule
   private let state: Mutex<State>
   /// A chunk should take about this long, in nanoseconds.
   private static var goodTime: Double { 1_000_000 }
 
-  init(_ elements: [A], chunkSize: Int?, _ function: FunctionDefinition, _ core: ProcessPoolCore) {
+  init(_ elements: [A], _ rule: ChunkRule, _ function: FunctionDefinition, _ core: ProcessPoolCore) {
     self.elements = elements
     self.function = function
     self.core = core
-    fixedSize = chunkSize != nil
+    self.rule = rule
     let first = max(1, elements.count / (core.maxWorkers * 64))
-    state = Mutex(State(chunkSize: chunkSize ?? min(first, 1000)))
+    state = Mutex(State(chunkSize: rule.size ?? min(first, 1000)))
     super.init()
   }
 
@@ -105,8 +180,12 @@ private final class ChunkedMap<A: Codable & Sendable, R: Codable & Sendable>: Fu
     return outer
   }
 
+  private var fixedSize: Bool { rule.size != nil }
   /// Without a measure of what an element takes, little is sent ahead.
-  private var limit: Int { fixedSize ? .max : 3 * core.maxWorkers }
+  private var limit: Int {
+    if rule.isChosen { return .max }
+    return (fixedSize ? 256 : 3) * core.maxWorkers
+  }
 
   private func feed() {
     while let (number, range) = takeChunk() {
@@ -116,7 +195,9 @@ private final class ChunkedMap<A: Codable & Sendable, R: Codable & Sendable>: Fu
         end()?.complete(with: .failure(TaskEncodingError(.argument, describe(error), underlyingError: error)))
         return
       }
-      let work = TypedProcessWork<[R], [R]>(function, message, timeout: nil, pool: core) { $0 }
+      let work = TypedProcessWork<[R], [R]>(
+        function, message, timeout: rule.timeout(ofChunk: range.count), pool: core
+      ) { $0 }
       let future = work.makeFuture()
       let mayGoOn = state.withLock { state in
         state.submitting -= 1
@@ -127,7 +208,7 @@ private final class ChunkedMap<A: Codable & Sendable, R: Codable & Sendable>: Fu
       future.addDoneCallback { [self] future in
         chunkDone(number, count: range.count, future, nanoseconds: work.runTime)
       }
-      core.submit(work, retries: 0)
+      core.submit(work, retries: rule.retries)
       // Cancelled meanwhile, when the pool did not know it yet.
       if future.isCancelled { core.cancelled(work) }
     }
@@ -171,7 +252,7 @@ private final class ChunkedMap<A: Codable & Sendable, R: Codable & Sendable>: Fu
       }
       if let (outer, results) = whole {
         outer.complete(with: .success(joined(results)))
-      } else if !fixedSize {
+      } else if !rule.isChosen {
         feed()
       }
     }

@@ -23,7 +23,8 @@ public protocol ProcessTask: Codable, Sendable {
 /// Asynchronous work that can run in another process; see ``ProcessTask``.
 ///
 /// It runs as a Task of the worker process. When its future is cancelled or its time is up, that Task is cancelled, and the
-/// worker is killed if it has not ended by the end of the grace period.
+/// worker is killed if it has not ended by the end of the grace period. Code of the main actor runs on the worker's main thread, on
+/// Linux; on macOS such code does not come back.
 public protocol AsyncProcessTask: Codable, Sendable {
   /// What the task gives.
   associatedtype Output: Codable & Sendable

@@ -6,6 +6,9 @@ struct CompactingQueue<Element> {
 
   var count: Int { elements.count - taken }
 
+  /// The one that comes next.
+  var first: Element? { taken < elements.count ? elements[taken] : nil }
+
   mutating func append(_ element: Element) { elements.append(element) }
 
   mutating func popFirst() -> Element? {

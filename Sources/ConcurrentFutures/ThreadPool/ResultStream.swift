@@ -1,3 +1,4 @@
+import CPlatformSupport
 import Synchronization
 
 /// Results of many elements, as they come: a sequence for `for` and for `for await`.
@@ -169,7 +170,10 @@ private final class ResultPump<R: Sendable>: Sendable {
   }
 
   /// Submits elements up to the limit. The elements and their submission are foreign code: no lock is held.
+  ///
+  /// At least one each time, so that the workers are kept busy. Where elements come slowly, what is ready does not wait for more of them.
   private func fill() {
+    let begin = cf_now()
     while state.withLock({ !$0.sourceHasEnded && $0.inFlight < maxInFlight }) {
       guard let future = submitNext() else {
         state.withLock { $0.sourceHasEnded = true }
@@ -181,6 +185,7 @@ private final class ResultPump<R: Sendable>: Sendable {
         _ = state.withLock { $0.pending.insert(future) }
         future.addDoneCallback { [weak self] future in self?.isDone(future) }
       }
+      if cf_now() &- begin > 50_000, state.withLock({ $0.ready.first?.isDone ?? false }) { return }
     }
   }
 

@@ -208,4 +208,26 @@ import Testing
     }
     #expect(values == (0..<39).map { $0 + 1 })
   }
+
+  /// What was put off may take longer than the limit allows: another thread runs it.
+  @Test func deepCallbackThatWaitsForALimitedTimeReturnsInTime() async throws {
+    let isOver = try await onThread {
+      let isOver = Gate()
+      let futures = (0..<30).map { _ in Future<Int>() }
+      for index in futures.indices.dropLast() {
+        futures[index].addDoneCallback { _ in futures[index + 1].complete(with: .success(1)) }
+      }
+      let never = Future<Int>()
+      let slow = Future<Bool>()
+      // So deep that the delivery of the next future is put off by this thread, which then waits.
+      futures[12].addDoneCallback { _ in
+        #expect(throws: TimeoutError.self) { try never.wait(timeout: .milliseconds(5)) }
+        isOver.open()
+      }
+      futures[25].addDoneCallback { _ in slow.complete(with: .success(isOver.pass())) }
+      futures[0].complete(with: .success(1))
+      return try slow.wait()
+    }
+    #expect(isOver)
+  }
 }

@@ -24,6 +24,14 @@ enum Death: String, Codable, Sendable, CaseIterable {
     }
   }
 
+  static var trapName: String {
+    #if arch(x86_64)
+    "SIGILL"
+    #else
+    "SIGTRAP"
+    #endif
+  }
+
   private static func raise(_ signal: Int32) -> Int32 { Glibc_kill(getpid(), signal) }
 
   func matches(_ reason: WorkerTerminatedError.Reason) -> Bool {
@@ -78,6 +86,20 @@ struct DyingInitializer: ProcessTask {
   func run() throws -> Int { exit(9) }
 }
 
+/// Comes up, and dies soon after.
+struct ShortLivedInitializer: ProcessTask {
+  func run() throws -> Int {
+    var thread = pthread_t(bitPattern: 0)
+    return Int(
+      pthread_create(
+        &thread, nil,
+        { _ in
+          usleep(2000)
+          _exit(9)
+        }, nil))
+  }
+}
+
 struct SettingInitializer: ProcessTask {
   func run() throws -> Int32 { setenv("INITIALIZED", "yes", 1) }
 }
@@ -124,6 +146,48 @@ extension ProcessPools {
         #expect(error.map { death.matches($0.reason) } == true)
         for (n, future) in others.enumerated() { try await #expect(future.value == n) }
       }
+    }
+
+    @Test func aTrapIsReportedWithItsMessageAndWithoutABacktrace() async throws {
+      try await withPool(workers: 1) { pool in
+        let error = await #expect(throws: WorkerTerminatedError.self) {
+          try await pool.submit(1) { (_: Int) -> Int in fatalError("what went wrong") }.value
+        }
+        #expect(error?.standardErrorTail.contains("what went wrong") == true)
+        // Its absence is also what makes a death heard of within milliseconds.
+        #expect(error?.standardErrorTail.contains("rogram crashed") == false)
+        #expect(error?.reason.signalName == Death.trapName)
+        try await #expect(pool.submit { getenv("SWIFT_BACKTRACE") == nil }.value, "tasks see nothing of it")
+      }
+    }
+
+    @Test func backtracesAreTheUsersChoice() async throws {
+      func environment(_ own: [String: String]?, writesBacktraces: Bool = false) -> [String] {
+        var options = ProcessPool.Options()
+        options.environment = own
+        options.writesBacktraces = writesBacktraces
+        let blueprint = WorkerBlueprint(name: "test", options: options, initializer: nil)
+        return blueprint.environment(mark: "m").filter { $0.hasPrefix("SWIFT_BACKTRACE") }
+      }
+      #expect(environment([:]) == [WorkerBlueprint.noBacktraces])
+      #expect(environment(["SWIFT_BACKTRACE": "enable=yes"]) == ["SWIFT_BACKTRACE=enable=yes"])
+      #expect(environment([:], writesBacktraces: true) == [])
+      #expect(environment(["SWIFT_BACKTRACE": "enable=no"], writesBacktraces: true) == ["SWIFT_BACKTRACE=enable=no"])
+      var options = ProcessPool.Options()
+      options.environment = ["SWIFT_BACKTRACE": "enable=no"]
+      if let path = getenv("LD_LIBRARY_PATH") { options.environment!["LD_LIBRARY_PATH"] = String(cString: path) }
+      try await withPool(workers: 1, options: options) { pool in
+        try await #expect(pool.submit { String(cString: getenv("SWIFT_BACKTRACE")) }.value == "enable=no")
+      }
+    }
+
+    @Test func signalsHaveNames() {
+      typealias Reason = WorkerTerminatedError.Reason
+      #expect(Reason.signalled(SIGSEGV).signalName == "SIGSEGV")
+      #expect(Reason.signalled(SIGKILL).signalName == "SIGKILL")
+      #expect(Reason.signalled(64).signalName == nil)
+      #expect(Reason.exited(11).signalName == nil)
+      #expect(Reason.signalled(SIGSEGV).description == "was ended by SIGSEGV (signal 11)")
     }
 
     @Test func retriesRunATaskAgainThatItsWorkerDiedOf() async throws {
@@ -185,6 +249,81 @@ extension ProcessPools {
         }
       }
       try await #expect(outcome.value(within: .seconds(20)) == Array(repeating: "TimeoutError", count: 5))
+    }
+
+    @Test func timeLimitsOfMapsAreTheElements() async throws {
+      try await withPool { pool in
+        // Together they take longer than one may; and there are more than are sent ahead.
+        try await #expect(pool.map(0..<3000, timeout: .seconds(5)) { $0 }.value == Array(0..<3000))
+        let sum = try await pool.map(0..<40, timeout: .seconds(1)) { (n: Int) -> Int in
+          usleep(60_000); return n
+        }.value.reduce(0, +)
+        #expect(sum == 39 * 20)
+        // A chunk has the time of all its elements.
+        let chunked = try await pool.map(0..<8, chunkSize: 4, timeout: .milliseconds(300)) { (n: Int) -> Int in
+          usleep(100_000); return n
+        }.value
+        #expect(chunked == Array(0..<8))
+        await #expect(throws: TimeoutError.self) {
+          try await pool.map(0..<5, timeout: .milliseconds(50)) { (n: Int) -> Int in
+            while opaque(n) == 3 {}
+            return n
+          }.value
+        }
+      }
+    }
+
+    @Test(arguments: [true, false])
+    func faultsInResultsAreTheirElements(ordered: Bool) async throws {
+      try await withPool { pool in
+        var outcomes: [String] = []
+        let results = pool.results(of: 0..<30, ordered: ordered, timeout: .seconds(1)) { (n: Int) -> Int in
+          switch opaque(n) {
+          case 5: while opaque(n) == 5 {}
+          case 11: abort()
+          case 17: throw CancellationError()
+          default: break
+          }
+          return n
+        }
+        for await result in results {
+          switch result {
+          case .success(let n): outcomes.append("\(n)")
+          case .failure(is TimeoutError): outcomes.append("timeout")
+          case .failure(is WorkerTerminatedError): outcomes.append("death")
+          case .failure(is CancellationError): outcomes.append("thrown")
+          case .failure(let error): outcomes.append("\(error)")
+          }
+        }
+        let expected = (0..<30).map { [5: "timeout", 11: "death", 17: "thrown"][$0] ?? "\($0)" }
+        #expect(ordered ? outcomes == expected : outcomes.sorted() == expected.sorted())
+      }
+    }
+
+    @Test func mapsAndResultsRunAgainWhatItsWorkerDiedOf() async throws {
+      try await withPool { pool in
+        let flags = (0..<6).map { _ in Flag() }
+        defer { for flag in flags { flag.lower() } }
+        // Each dies once.
+        let mapped = try await pool.map(flags[..<3], chunkSize: 1, retries: 1) { flag -> Bool in
+          if flag.isRaised { return true }
+          flag.raise()
+          abort()
+        }.value
+        #expect(mapped == [true, true, true])
+        var again = 0
+        let results = pool.results(of: Array(flags[3...]), retries: 1) { flag -> Bool in
+          if flag.isRaised { return true }
+          flag.raise()
+          abort()
+        }
+        for await result in results where try result.get() { again += 1 }
+        #expect(again == 3)
+        let error = await #expect(throws: WorkerTerminatedError.self) {
+          try await pool.map(0..<2, retries: 2) { (_: Int) -> Int in abort() }.value
+        }
+        #expect(error?.attempts == 3)
+      }
     }
 
     @Test func aTaskThatClosesItsWorkersDescriptorsFailsAlone() async throws {
@@ -264,6 +403,30 @@ extension ProcessPools {
       let good = makePool(initializer: SettingInitializer())
       try await #expect(good.submit { String(cString: getenv("INITIALIZED")) }.value == "yes")
       await good.shutdown()
+    }
+
+    @Test func workersThatDieBetweenReadyAndTheirFirstTaskBreakThePool() async throws {
+      let pool = makePool(workers: 1, initializer: ShortLivedInitializer())
+      // Returns or fails, as it comes: with it, the pool replaces workers without having anything to run.
+      try? await pool.start()
+      #expect(await soon { pool.core.state.withLock { $0.scheduler.isStopped } })
+      let error = await #expect(throws: BrokenExecutorError.self) { try await pool.submit(1) { $0 }.value }
+      #expect(error?.reason.contains("code 9") == true)
+      await pool.shutdown()
+    }
+
+    @Test(arguments: [SIGKILL, SIGTERM])
+    func idleWorkersThatAreKilledAreReplaced(_ signal: Int32) async throws {
+      try await withPool(workers: 1) { pool in
+        try await pool.start()
+        // More than would break the pool if they had ended by themselves.
+        for _ in 0..<8 {
+          let victim = try #require(pool.workerProcessIdentifiers.first)
+          kill(victim, signal)
+          #expect(await soon { ![nil, victim].contains(pool.workerProcessIdentifiers.first) })
+        }
+        try await #expect(pool.submit(1) { $0 }.value == 1)
+      }
     }
 
     @Test func workersThatCannotStartBreakThePool() async throws {

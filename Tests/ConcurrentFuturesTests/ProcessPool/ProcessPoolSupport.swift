@@ -13,14 +13,14 @@ import Testing
 /// All that starts processes, one after the other: each test counts its own.
 @Suite(.serialized) struct ProcessPools {}
 
-/// A pool whose crashing workers write no backtraces.
+/// A pool whose workers have a small environment.
 func makePool(
   workers: Int = 2, maxTasksPerWorker: Int? = nil, initializer: (any ProcessTask)? = nil,
   options: ProcessPool.Options = ProcessPool.Options(), spawnFailure: (@Sendable () -> Int32)? = nil
 ) -> ProcessPool {
   var options = options
   if options.environment == nil {
-    options.environment = ["PATH": "/usr/bin:/bin", "SWIFT_BACKTRACE": "enable=no"]
+    options.environment = ["PATH": "/usr/bin:/bin"]
     if let path = getenv("LD_LIBRARY_PATH") { options.environment!["LD_LIBRARY_PATH"] = String(cString: path) }
   }
   return ProcessPool(

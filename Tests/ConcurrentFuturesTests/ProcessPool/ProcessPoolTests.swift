@@ -1,3 +1,4 @@
+import Synchronization
 import Testing
 
 @testable import ConcurrentFutures
@@ -38,8 +39,37 @@ struct Undecodable: Codable, Sendable {
   init() {}
 }
 
+/// Notes which threads of its own process decode it.
+struct DecodedSomewhere: Codable, Sendable {
+  static let threads = Mutex<Set<UInt>>([])
+  static var thread: UInt { UInt(bitPattern: pthread_self().hashValue) }
+  init() {}
+  init(from decoder: any Decoder) throws {
+    let container = try decoder.singleValueContainer()
+    _ = try container.decode(Int.self)
+    Self.threads.withLock { _ = $0.insert(Self.thread) }
+  }
+  func encode(to encoder: any Encoder) throws {
+    var container = encoder.singleValueContainer()
+    try container.encode(1)
+  }
+}
+
 extension ProcessPools {
   @Suite struct Submitting {
+    /// Decoding may take any time: with a time limit it is another thread's.
+    @Test func threadsThatWaitForALimitedTimeDecodeNothing() async throws {
+      let waiter = try await ThreadPool.shared.submit { () -> UInt in
+        let pool = makePool(workers: 1)
+        defer { pool.shutdownAndWait() }
+        // Hot, so that answers come at once.
+        for _ in 0..<500 { _ = try pool.submit(1) { _ in DecodedSomewhere() }.wait(timeout: .seconds(patience)) }
+        return DecodedSomewhere.thread
+      }.value
+      let threads = DecodedSomewhere.threads.withLock { $0 }
+      #expect(!threads.isEmpty && !threads.contains(waiter))
+    }
+
     @Test func closuresRunInOtherProcesses() async throws {
       try await withPool { pool in
         try await #expect(pool.submit(20) { $0 + 1 }.value == 21)
@@ -174,6 +204,24 @@ extension ProcessPools {
           try await pool.map(0..<1000) { (n: Int) -> Int in
             if n == 500 { throw CodableFailure(code: n) }; return n
           }.value
+        }
+      }
+    }
+
+    @Test func closuresWithoutAResultMap() async throws {
+      try await withPool { pool in
+        let flags = (0..<20).map { _ in Flag() }
+        defer { for flag in flags { flag.lower() } }
+        let done: Void = try await pool.map(flags[..<10]) { $0.raise() }.value
+        #expect(done == () && flags[..<10].allSatisfy(\.isRaised))
+        var count = 0
+        for await result in pool.results(of: Array(flags[10...]), { $0.raise() }) {
+          #expect(throws: Never.self) { try result.get() }
+          count += 1
+        }
+        #expect(count == 10 && flags.allSatisfy(\.isRaised))
+        await #expect(throws: CodableFailure(code: 3)) {
+          try await pool.map(0..<10) { if $0 == 3 { throw CodableFailure(code: $0) } }.value
         }
       }
     }

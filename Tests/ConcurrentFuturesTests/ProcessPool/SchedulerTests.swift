@@ -81,6 +81,68 @@ import Testing
     }
   }
 
+  /// A worker that comes up, and may or may not begin a task, and dies.
+  private func live(_ machine: inout Machine, starts: Bool, wasKilled: Bool = false) -> Bool {
+    let worker = ready(&machine, "w")[0]
+    if starts {
+      _ = accepted(&machine, "a")
+      let assignment = machine.nextAssignment()!
+      _ = machine.started(assignment.task, slot: assignment.slot, worker: worker, now: 0)
+      _ = machine.ended(assignment.task, slot: assignment.slot, worker: worker, nanoseconds: 1)
+    }
+    return machine.workerGone(worker, wasKilled: wasKilled) { _ in false }.isOneTooMany
+  }
+
+  @Test func workersThatComeUpAndDieBeforeTheirFirstTaskBreakThePoolToo() {
+    var machine = Machine(maxWorkers: 1, maxTasksPerWorker: nil)
+    for n in 1...Machine.mostEarlyDeaths {
+      #expect(live(&machine, starts: false) == (n == Machine.mostEarlyDeaths))
+    }
+  }
+
+  @Test func onlyATaskThatBeginsForgivesEarlyDeaths() {
+    var machine = Machine(maxWorkers: 1, maxTasksPerWorker: nil)
+    for _ in 0..<3 {
+      for _ in 1..<Machine.mostEarlyDeaths { #expect(!live(&machine, starts: false)) }
+      #expect(!live(&machine, starts: true))
+    }
+    #expect(machine.earlyDeaths == 0)
+  }
+
+  @Test func deathsOfIdleWorkersThatHaveServedAreNotEarly() {
+    var machine = Machine(maxWorkers: 1, maxTasksPerWorker: nil)
+    for _ in 0..<500 { #expect(!live(&machine, starts: true, wasKilled: true)) }
+    for _ in 0..<50 { #expect(!live(&machine, starts: true)) }
+    #expect(machine.earlyDeaths == 0)
+  }
+
+  @Test func idleWorkersThatAreKilledFromOutsideAreReplacedForLong() {
+    var machine = Machine(maxWorkers: 1, maxTasksPerWorker: nil)
+    let most = Machine.mostEarlyDeaths * Machine.weightOfEarlyDeath
+    for n in 1...most { #expect(live(&machine, starts: false, wasKilled: true) == (n == most)) }
+  }
+
+  @Test func aTaskThatHadBegunUnheardIsNoEarlyDeath() {
+    var machine = Machine(maxWorkers: 1, maxTasksPerWorker: nil)
+    for _ in 0..<20 {
+      let worker = ready(&machine, "w")[0]
+      _ = accepted(&machine, "a")
+      let assignment = machine.nextAssignment()!
+      let death = machine.workerGone(worker) { $0 == assignment.slot }
+      #expect(death.lost == ["a"])
+      #expect(!death.isOneTooMany)
+    }
+  }
+
+  @Test func aWorkerThatClaimsToHaveStartedWhatItWasNotGivenHasStartedNothing() {
+    var machine = Machine(maxWorkers: 1, maxTasksPerWorker: nil)
+    for n in 1...Machine.mostEarlyDeaths {
+      let worker = ready(&machine, "w")[0]
+      _ = machine.started(TaskID(index: 0, generation: 0), slot: 0, worker: worker, now: 0)
+      #expect(machine.workerGone(worker) { _ in false }.isOneTooMany == (n == Machine.mostEarlyDeaths))
+    }
+  }
+
   @Test func cancelledTasksLeaveTheQueue() {
     var machine = Machine(maxWorkers: 1, maxTasksPerWorker: nil)
     let tasks = ["a", "b", "c"].map { accepted(&machine, $0) }

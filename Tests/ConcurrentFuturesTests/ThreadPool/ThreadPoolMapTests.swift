@@ -1,3 +1,4 @@
+import Foundation
 import Synchronization
 import Testing
 
@@ -207,5 +208,34 @@ private struct Counted: Sequence, IteratorProtocol, Sendable {
     for await result in pool.results(of: 0..<3, { $0 }) {
       #expect(throws: ExecutorShutDownError.self) { try result.get() }
     }
+  }
+
+  /// The limit alone would have the consumer wait for a thousand elements before it gets the first result.
+  @Test(arguments: [true, false]) func resultsDoNotWaitForAProducerThatIsSlow(ordered: Bool) async throws {
+    let pool = ThreadPool(maxWorkers: 2)
+    let pulled = Tally()
+    let elements = SlowNumbers(pulled: pulled)
+    var count = 0
+    for await result in pool.results(of: elements, maxInFlight: 1000, ordered: ordered, { $0 }) {
+      #expect(try result.get() >= 0)
+      count += 1
+      if count == 1 { #expect(pulled.count < 1000) }
+      if count == 50 { break }
+    }
+    #expect(count == 50)
+    await pool.shutdown()
+  }
+}
+
+/// A thousand numbers that take their time.
+private struct SlowNumbers: Sequence, IteratorProtocol, Sendable {
+  let pulled: Tally
+  var number = 0
+
+  mutating func next() -> Int? {
+    usleep(300)
+    pulled.add()
+    number += 1
+    return number <= 1000 ? number : nil
   }
 }

@@ -282,7 +282,7 @@ extension ProcessPoolCore {
   private func bury(_ worker: WorkerHandle, _ reason: WorkerTerminatedError.Reason, _ driverState: DriverState) {
     var followUp = FollowUp()
     let death = state.withLock { state in
-      let death = state.scheduler.workerGone(worker.index, wasKilled: reason == .signalled(SIGKILL)) {
+      let death = state.scheduler.workerGone(worker.index, wasKilled: reason.isFromOutside) {
         worker.claims.hasStarted($0)
       }
       for work in death.lost + death.retried { work.attempts += 1 }
@@ -297,7 +297,7 @@ extension ProcessPoolCore {
       driverState.deliveries.append(.failure(work, error))
     }
     if death.isOneTooMany {
-      var text = "its workers ended again and again before they could run anything; the last one \(reason)"
+      var text = "its workers ended again and again before they had run anything; the last one \(reason)"
       let tail = worker.standardError.text
       if !tail.isEmpty { text += ", and its standard error ended with:\n\(tail)" }
       driverState.deliveries.append(.broken(BrokenExecutorError(name: name, reason: text)))

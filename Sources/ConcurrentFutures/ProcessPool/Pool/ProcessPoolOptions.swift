@@ -9,6 +9,12 @@ extension ProcessPool {
     public var workerExecutable: String?
     /// The workers' environment; nil for the parent's at the time of their start.
     public var environment: [String: String]?
+    /// Whether a worker that crashes writes Swift's backtrace to its standard error before it ends; by default not.
+    ///
+    /// Writing one keeps the crashed process for a tenth of a second to a second, in which its task counts as running and its place is
+    /// taken, and pushes what the task wrote last out of ``WorkerTerminatedError/standardErrorTail``. The message of a `fatalError` is
+    /// written in any case. Where the workers' environment has a variable `SWIFT_BACKTRACE`, that alone counts.
+    public var writesBacktraces = false
     /// The workers' working directory; nil for the parent's.
     public var workingDirectory: String?
     /// The most address space that a worker may have, in bytes (`RLIMIT_AS`).

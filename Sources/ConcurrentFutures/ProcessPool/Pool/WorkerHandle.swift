@@ -253,4 +253,9 @@ final class WorkerHandle: @unchecked Sendable {
     }
   }
 }
+
+extension WorkerTerminatedError.Reason {
+  /// Signals that nobody sends himself: the kernel short of memory, an operator, a service manager that ends a whole group.
+  var isFromOutside: Bool { [.signalled(SIGKILL), .signalled(SIGTERM), .signalled(SIGHUP)].contains(self) }
+}
 #endif

@@ -113,7 +113,8 @@ struct WorkerBlueprint: Sendable {
     return process
   }
 
-  private func environment(mark: String) -> [String] {
+  /// What workers find in their environment, the mark included.
+  func environment(mark: String) -> [String] {
     var entries: [String] = []
     if let environment = options.environment {
       entries = environment.map { "\($0.key)=\($0.value)" }
@@ -124,8 +125,15 @@ struct WorkerBlueprint: Sendable {
       }
     }
     entries.append("\(CP_WORKER_MARK)=\(mark)")
+    if !options.writesBacktraces, !entries.contains(where: { $0.hasPrefix("SWIFT_BACKTRACE=") }) {
+      entries.append(Self.noBacktraces)
+    }
     return entries
   }
+
+  /// Swift's runtime reads it before anything of ours runs in the worker, which then removes it: what tasks start goes by the
+  /// program's own environment.
+  static var noBacktraces: String { "SWIFT_BACKTRACE=\(CP_NO_BACKTRACES)" }
 
   /// The worker's first frames, which wait in the ring until it is up.
   private func greet(_ worker: WorkerHandle) {

@@ -79,10 +79,10 @@ enum FunctionRegistry {
     try closure1(Closure1(call: body), kind, A.self, R.self)
   }
 
-  static func closure1<A>(void body: @escaping @Sendable (A) throws -> Void) throws(TaskEncodingError)
-    -> FunctionDefinition
+  static func closure1<A>(void body: @escaping @Sendable (A) throws -> Void, _ kind: Key.Kind = .closure1)
+    throws(TaskEncodingError) -> FunctionDefinition
   {
-    try closure1(VoidClosure1(call: body), .closure1, A.self, Nothing.self)
+    try closure1(VoidClosure1(call: body), kind, A.self, Nothing.self)
   }
 
   static func asyncClosure1<A, R>(_ body: @escaping @Sendable (A) async throws -> R)

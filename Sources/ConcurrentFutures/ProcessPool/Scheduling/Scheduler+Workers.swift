@@ -13,18 +13,23 @@ extension Scheduler {
 
   mutating func spawnFailed() { spawning -= 1 }
 
-  mutating func workerReady(_ index: Int) {
-    workers[index]?.isReady = true
-    earlyDeaths = 0
-  }
+  /// It has come up, which is no progress yet: it may still die before it does anything.
+  mutating func workerReady(_ index: Int) { workers[index]?.isReady = true }
 
   /// The worker has begun a task: nil if that task is not ours any more.
   mutating func started(_ id: TaskID, slot: Int, worker index: Int, now: UInt64) -> Work? {
+    // Only for a task that it was given: its word alone proves nothing.
+    if hasSlot(slot, worker: index), workers[index]!.slots[slot] == .task(id) { hasProgressed(index) }
     guard isInFlight(id, slot: slot, worker: index) else { return nil }
     tasks[Int(id.index)].state = .running
     workers[index]!.running = id
     workers[index]!.runningSince = now
     return tasks[Int(id.index)].work
+  }
+
+  private mutating func hasProgressed(_ index: Int) {
+    workers[index]!.hasStartedAny = true
+    earlyDeaths = 0
   }
 
   // In place, field by field: copies of records would retain, and make the writes that follow copy arrays.
@@ -185,14 +190,18 @@ extension Scheduler {
     var lost: [Work] = []
     /// The tasks that had begun and are tried again.
     var retried: [Work] = []
-    /// The worker ended before it was ready, too many times in a row.
+    /// The worker ended before it had begun any task, as too many before it.
     var isOneTooMany = false
     var wasAsked = false
   }
 
-  /// A worker is gone. A SIGKILL counts little as an early death: it comes from outside. `started` says of a slot whether its task had begun, whatever was heard.
+  /// A worker is gone. `started` says of a slot whether its task had begun, whatever was heard.
+  ///
+  /// A worker that has never begun a task counts as an early death, also when it had come up, and when it was idle: nothing says that
+  /// the next will do better. Where it was killed from outside that says little about the next, and counts little.
   mutating func workerGone(_ index: Int, wasKilled: Bool = false, started: (Int) -> Bool) -> Death {
     guard let worker = workers[index] else { return Death() }
+    var hasStartedAny = worker.hasStartedAny
     workers[index] = nil
     var death = Death(wasAsked: worker.endsOnRequest)
     var back: [TaskID] = []
@@ -201,7 +210,10 @@ extension Scheduler {
       if record.state == .assigned, !started(slot) {
         tasks[Int(id.index)].state = .queued
         back.append(id)
-      } else if record.retries > 0, let work = record.work {
+        continue
+      }
+      hasStartedAny = true
+      if record.retries > 0, let work = record.work {
         tasks[Int(id.index)].retries -= 1
         tasks[Int(id.index)].state = .queued
         death.retried.append(work)
@@ -211,7 +223,9 @@ extension Scheduler {
       }
     }
     queue.prepend(back)
-    if !worker.isReady, !worker.endsOnRequest {
+    if hasStartedAny {
+      earlyDeaths = 0
+    } else if !worker.endsOnRequest {
       earlyDeaths += wasKilled ? 1 : Self.weightOfEarlyDeath
       death.isOneTooMany = earlyDeaths >= Self.mostEarlyDeaths * Self.weightOfEarlyDeath
     }

@@ -39,7 +39,7 @@ struct Scheduler<Work: Sendable, Handle: Sendable>: Sendable {
   var wanted = 0
   /// A worker may be leaving: looked at only then.
   var mayHaveLeaving = false
-  /// Workers that ended in a row before they were ready, weighted.
+  /// Workers that ended before they had begun any task, weighted; since the last time that any worker began one.
   var earlyDeaths = 0
   static var mostEarlyDeaths: Int { 5 }
   static var weightOfEarlyDeath: Int { 20 }
@@ -65,6 +65,8 @@ struct Scheduler<Work: Sendable, Handle: Sendable>: Sendable {
   struct WorkerRecord: Sendable {
     let handle: Handle
     var isReady = false
+    /// It has begun a task, ever.
+    var hasStartedAny = false
     /// It is to end: no task goes to it any more.
     var isLeaving = false
     /// Its end was asked for, so it is not a death.

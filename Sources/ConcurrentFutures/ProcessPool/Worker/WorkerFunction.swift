@@ -106,6 +106,10 @@ private struct MakerChunk: FunctionMaker {
   let argument: any Codable.Type
   func make(_ result: any Codable.Type) -> any WorkerFunction {
     func open<A: Codable>(_ a: A.Type) -> any WorkerFunction {
+      if result == Nothing.self {
+        let body = closure.closure(VoidClosure1<A>.self).call
+        return Call1<[A], [Nothing]> { elements in try elements.map { try Nothing(after: body($0)) } }
+      }
       func both<R: Codable>(_ r: R.Type) -> any WorkerFunction {
         let body = closure.closure(Closure1<A, R>.self).call
         return Call1<[A], [R]> { elements in try elements.map(body) }

@@ -62,6 +62,7 @@ final class WorkerProcess {
     var pipe: [Int32] = [-1, -1]
     guard cp_pipe(&pipe) == 0 else { Self.refuse("the worker has no descriptor left") }
     Self.wakePipe = (pipe[0], pipe[1])
+    CurrentWork.stopOfThisProcess = Self.stopFlag
     cp_worker_signals(memory.stopRequest, Self.stopFlag, pipe[1])
     let started = cp_start_thread(
       { _ in
@@ -74,8 +75,6 @@ final class WorkerProcess {
   // MARK: the loop
 
   fileprivate func serve() -> Never {
-    // All that runs on this thread is work that can be asked to stop.
-    cf_thread().pointee.current_task = Unmanaged.passRetained(StoppableWork() as _PoolItem).toOpaque()
     do {
       while true {
         let next = try reader.next()
@@ -95,12 +94,6 @@ final class WorkerProcess {
     } catch {
       Self.refuse("the parent broke the protocol: \(error)")
     }
-  }
-
-  /// Lets ``CurrentWork`` see the parent's request to stop.
-  private final class StoppableWork: _PoolItem, @unchecked Sendable {
-    init() { super.init(work: nil) }
-    override var isAskedToStop: Bool { WorkerProcess.isStopRequested }
   }
 
   private func handle(_ header: ChannelHeader, _ bytes: UnsafeRawBufferPointer) throws(ChannelViolation) {
