@@ -116,7 +116,11 @@ struct ReceivedFrame: Sendable {
 
   /// What the answer means. Everything in it may come from a hostile process.
   func result<Output: Decodable>(as type: Output.Type) -> Result<Output, any Error> {
-    withBytes { bytes in
+    if let long, long.isExhausted {
+      let reason = "this process has no memory for the \(header.length) bytes of the worker's answer"
+      return .failure(TaskEncodingError(.result, reason + ". Return less, or put it into a SharedArray"))
+    }
+    return withBytes { bytes in
       guard let payload = IncomingPayload(header, bytes, attachments: attachments) else {
         return .failure(TaskEncodingError(.result, "the worker's answer is damaged"))
       }
