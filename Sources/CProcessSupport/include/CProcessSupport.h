@@ -28,6 +28,16 @@
 #warning "Missing for this platform: worker processes. ProcessPool is not available."
 #endif
 
+// MARK: diversion
+
+/// The longest value of the mark, its end included.
+#define CP_LONGEST_MARK 64
+/// What a process is to become. `CP_REFUSE`: it ends with `CP_EXIT_REFUSED`.
+enum cp_diversion { CP_RUN_PROGRAM, CP_RUN_WORKER, CP_REFUSE };
+/// Decides it, by the value of the mark (null: not set), whether the process has rights that its caller has not, and whether the other
+/// end of the worker's socket was made by its parent.
+enum cp_diversion cp_diversion(const char *_Nullable value, bool has_raised_rights, bool peer_is_parent);
+
 // MARK: identity
 
 /// An address inside the image that holds this library: what addresses of functions are sent relative to.

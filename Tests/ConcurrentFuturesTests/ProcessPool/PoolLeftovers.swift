@@ -25,7 +25,7 @@ struct PoolLeftovers: Equatable, CustomStringConvertible {
       if target.contains("pidfd") { found.workers += 1 }
       if target.contains("memfd:concurrent-futures") { found.memoryObjects += 1 }
     }
-    let maps = (try? String(contentsOfFile: "/proc/self/maps", encoding: .utf8)) ?? ""
+    let maps = String(decoding: manager.contents(atPath: "/proc/self/maps") ?? Data(), as: UTF8.self)
     found.mappings = maps.split(separator: "\n").count { $0.contains("memfd:concurrent-futures") }
     found.children = children(manager)
     #endif

@@ -99,7 +99,7 @@ import Testing
     #expect(honest.nextDeadline == nil)
     #expect(honest.takeOverdue(now: 1000).isEmpty)
     let overdue = machine.takeOverdue(now: 100)
-    #expect(overdue.count == 1 && overdue[0].owesAnswer)
+    #expect(overdue.map(\.due) == [.answer])
     #expect(machine.takeOverdue(now: 1000).isEmpty)
   }
 

@@ -220,7 +220,7 @@ extension ProcessPoolCore {
   private func checkTimes(_ driverState: DriverState) {
     let now = cf_now()
     var followUp = FollowUp()
-    var overdue: [(worker: WorkerHandle, owesAnswer: Bool)] = []
+    var overdue: [(worker: WorkerHandle, due: PoolScheduler.Due)] = []
     var late: [ProcessWork] = []
     state.withLock { state in
       guard state.scheduler.hasTimes(now: now) else { return }
@@ -234,8 +234,12 @@ extension ProcessPoolCore {
       dispatch(&state, &followUp)
     }
     act(followUp)
-    for (worker, owesAnswer) in overdue {
-      if owesAnswer { worker.condemn("it marked its task as ended and did not answer") } else { worker.kill() }
+    for (worker, due) in overdue {
+      switch due {
+      case .kill: worker.kill()
+      case .answer: worker.condemn("it marked its task as ended and did not answer")
+      case .start: if !worker.hasTakenAnything { worker.condemn(Self.neverStarted) }
+      }
     }
     for work in late {
       let limit = Duration.nanoseconds(Int64(clamping: work.timeout ?? 0))
@@ -256,6 +260,8 @@ extension ProcessPoolCore {
     return true
   }
 
+  private static var neverStarted: String { "it has not begun to work" }
+
   // MARK: workers come and go
 
   private func spawnWorkers(_ driverState: DriverState) {
@@ -271,7 +277,9 @@ extension ProcessPoolCore {
         var followUp = FollowUp()
         var mayLive = true
         state.withLock { state in
-          worker.index = state.scheduler.workerSpawned(worker)
+          // Only a program that is not known to have this library in it.
+          let startDue = worker.isSameBuild ? nil : cf_now() &+ patience
+          worker.index = state.scheduler.workerSpawned(worker, startDue: startDue)
           mayLive = !state.scheduler.isStopped
           dispatch(&state, &followUp)
         }
@@ -314,7 +322,12 @@ extension ProcessPoolCore {
         taskName: work.function.name, attempts: work.attempts, violation: worker.violation)
       driverState.deliveries.append(.failure(work, error))
     }
-    if death.isOneTooMany {
+    if worker.violation == Self.neverStarted {
+      let program = blueprint.options.workerExecutable ?? ""
+      let text =
+        "\(program) has been started as a worker and does not work: options.workerExecutable must be a program that links this library"
+      driverState.deliveries.append(.broken(BrokenExecutorError(name: name, reason: text)))
+    } else if death.isOneTooMany {
       var text = "its workers ended again and again before they could run anything; the last one \(reason)"
       let tail = worker.standardError.text
       if !tail.isEmpty { text += ", and its standard error ended with:\n\(tail)" }

@@ -223,6 +223,8 @@ final class WorkerHandle: @unchecked Sendable {
     if descriptors.hasReceivedForeign { condemn("it sent a descriptor that is not one of shared memory") }
   }
 
+  /// Whether it has read the first frame: its settings wait for it from the beginning.
+  var hasTakenAnything: Bool { cp_load64(memory.toWorkerControl.tail) != 0 }
   var hasInput: Bool { !reader.isEmpty && !isCondemned }
 
   /// The worker has ended: only what it has left in the ring is read.

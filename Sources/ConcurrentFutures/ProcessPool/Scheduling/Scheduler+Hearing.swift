@@ -27,6 +27,7 @@ extension Scheduler {
     case .hello:
       if workers[index]!.isReady { throw ChannelViolation(what: "it said twice that it is ready") }
       workers[index]!.isReady = true
+      workers[index]!.startDue = nil
       earlyDeaths = 0
       return .ready
     case .leaving:

@@ -1,13 +1,16 @@
 #if os(Linux) || os(macOS)
 /// What workers tell, and what is asked of them.
 extension Scheduler {
-  mutating func workerSpawned(_ handle: Handle) -> Int {
+  /// `startDue`: when it must have begun to work, where that is in question.
+  mutating func workerSpawned(_ handle: Handle, startDue: UInt64? = nil) -> Int {
     spawning -= 1
+    var record = WorkerRecord(handle: handle)
+    record.startDue = startDue
     if let index = workers.firstIndex(where: { $0 == nil }) {
-      workers[index] = WorkerRecord(handle: handle)
+      workers[index] = record
       return index
     }
-    workers.append(WorkerRecord(handle: handle))
+    workers.append(record)
     return workers.count - 1
   }
 
@@ -125,19 +128,32 @@ extension Scheduler {
       if let deadline = workers[index]!.deadline { next = min(next ?? .max, deadline) }
       if let killAt = workers[index]!.killAt { next = min(next ?? .max, killAt) }
       if let answerDue = workers[index]!.answerDue { next = min(next ?? .max, answerDue) }
+      if let startDue = workers[index]!.startDue { next = min(next ?? .max, startDue) }
     }
     return next
   }
 
-  /// Workers to kill now, and whether for the answer that they owe.
-  mutating func takeOverdue(now: UInt64) -> [(worker: Handle, owesAnswer: Bool)] {
+  /// What is due at a worker.
+  enum Due: Sendable { case kill, answer, start }
+
+  /// The workers at which something is due now. To be killed; or because they owe an answer, or a sign that they have started.
+  mutating func takeOverdue(now: UInt64) -> [(worker: Handle, due: Due)] {
     workers.indices.compactMap { index in
       guard let worker = workers[index] else { return nil }
-      let owesAnswer = (worker.answerDue ?? .max) <= now
-      guard owesAnswer || (worker.killAt ?? .max) <= now else { return nil }
+      let due: Due
+      if (worker.answerDue ?? .max) <= now {
+        due = .answer
+      } else if (worker.killAt ?? .max) <= now {
+        due = .kill
+      } else if (worker.startDue ?? .max) <= now {
+        workers[index]!.startDue = nil
+        return (worker.handle, .start)
+      } else {
+        return nil
+      }
       workers[index]!.killAt = nil
       workers[index]!.answerDue = nil
-      return (worker.handle, owesAnswer)
+      return (worker.handle, due)
     }
   }
 

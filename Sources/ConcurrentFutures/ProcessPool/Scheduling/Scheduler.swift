@@ -80,6 +80,8 @@ struct Scheduler<Work: Sendable, Handle: Sendable>: Sendable {
     var deadline: UInt64?
     /// Kill it at this time.
     var killAt: UInt64?
+    /// Look at this time whether it has begun to work at all.
+    var startDue: UInt64?
     /// Kill it at this time unless the answer has come that its claim word promises.
     var answerDue: UInt64?
     var assignedInAll = 0
