@@ -75,8 +75,8 @@ public struct WorkerTerminatedError: Error, Sendable, Hashable, CustomStringConv
 
   private var explanation: String? {
     if let violation {
-      return "the pool killed it because it broke the protocol: \(violation). Its task writes to memory or descriptors that are not its "
-        + "own, or was taken over"
+      return "the pool killed it because it broke the protocol: \(violation). Its task writes to memory or descriptors "
+        + "that are not its own, or was taken over"
     }
     #if os(Linux) || os(macOS)
     switch reason {

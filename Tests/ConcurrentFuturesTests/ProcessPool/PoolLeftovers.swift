@@ -59,10 +59,12 @@ struct LeavesNothingBehind: SuiteTrait, TestTrait, TestScoping {
     try await function()
     // A pool that was dropped drains by itself.
     var left = PoolLeftovers()
-    guard await !soon({
-      left = PoolLeftovers.now()
-      return left == PoolLeftovers()
-    }) else { return }
+    guard
+      await !soon({
+        left = PoolLeftovers.now()
+        return left == PoolLeftovers()
+      })
+    else { return }
     Issue.record("left after the test: \(left)")
   }
 }

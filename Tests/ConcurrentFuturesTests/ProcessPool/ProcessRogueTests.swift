@@ -155,7 +155,9 @@ extension ProcessPools {
         }
         for (n, future) in (before + after).enumerated() { try await #expect(future.value == n % 40) }
         // A death is still noticed, and the pool goes on.
-        await #expect(throws: WorkerTerminatedError.self) { try await pool.submit(1) { (_: Int) -> Int in abort() }.value }
+        await #expect(throws: WorkerTerminatedError.self) {
+          try await pool.submit(1) { (_: Int) -> Int in abort() }.value
+        }
         try await #expect(pool.submit(5) { $0 }.value == 5)
       }
     }
@@ -207,11 +209,13 @@ extension ProcessPools {
       pool.core.patience = 300_000_000
       let process = try await pool.submit { () -> Int32 in
         var thread = pthread_t()
-        pthread_create(&thread, nil, { _ in
-          usleep(50_000)
-          kill(getpid(), SIGSTOP)
-          return nil
-        }, nil)
+        pthread_create(
+          &thread, nil,
+          { _ in
+            usleep(50_000)
+            kill(getpid(), SIGSTOP)
+            return nil
+          }, nil)
         return getpid()
       }.value
       usleep(150_000)

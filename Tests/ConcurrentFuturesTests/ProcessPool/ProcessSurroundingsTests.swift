@@ -197,10 +197,12 @@ extension ProcessPools {
       try await withPool(workers: 1) { pool in
         let outcomes = try await pool.submit { () -> [String] in
           var thief = pthread_t()
-          pthread_create(&thief, nil, { _ in
-            var status: Int32 = 0
-            while true { if waitpid(-1, &status, 0) < 0 { usleep(200) } }
-          }, nil)
+          pthread_create(
+            &thief, nil,
+            { _ in
+              var status: Int32 = 0
+              while true { if waitpid(-1, &status, 0) < 0 { usleep(200) } }
+            }, nil)
           let inner = makePool(workers: 2)
           let dying = (0..<20).map { inner.submit($0) { (_: Int) -> Int in exit(3) } }
           let others = (0..<50).map { inner.submit($0) { $0 } }

@@ -146,7 +146,9 @@ extension ProcessPoolCore {
     cp_fence()
     // Our own standard error may take nothing at the moment: then those of the workers wait.
     let mayForward = StandardErrorPipe.mayForward
-    if mayForward { for worker in state.workers where worker.standardError.holdsSomething { worker.standardError.pump() } }
+    if mayForward {
+      for worker in state.workers where worker.standardError.holdsSomething { worker.standardError.pump() }
+    }
     let limit = state.workers.contains { $0.hasInput } ? 0 : nanosecondsToSleep(state, mayForward: mayForward)
     look(state, limit: limit, mayForward: mayForward)
     driver.wokeUp()

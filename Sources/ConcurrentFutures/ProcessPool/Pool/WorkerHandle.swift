@@ -213,7 +213,9 @@ final class WorkerHandle: @unchecked Sendable {
     if count == 0 { return [] }
     // They were sent before the frame was published.
     hear()
-    guard descriptors.count >= count else { throw ChannelViolation(what: "it announced descriptors that it did not send") }
+    guard descriptors.count >= count else {
+      throw ChannelViolation(what: "it announced descriptors that it did not send")
+    }
     return descriptors.take(count)
   }
 

@@ -18,9 +18,8 @@ extension Scheduler {
 
   // In place, field by field: copies of records would retain, and make the writes that follow copy arrays.
   func isInFlight(_ id: TaskID, slot: Int, worker index: Int) -> Bool {
-    guard index < workers.count, slot < workers[index]?.slots.count ?? 0, workers[index]!.slots[slot] == .task(id) else {
-      return false
-    }
+    guard index < workers.count, slot < workers[index]?.slots.count ?? 0, workers[index]!.slots[slot] == .task(id)
+    else { return false }
     let place = Int(id.index)
     return place < tasks.count && tasks[place].generation == id.generation && tasks[place].state != .free
       && tasks[place].worker == index && tasks[place].slot == slot

@@ -36,7 +36,8 @@ final class WorkerProcess {
 
   fileprivate init(mark: String) {
     guard mark == WorkerMark.expected || mark == WorkerMark.anyBuild else {
-      Self.refuse("the worker is not the same build of the program as its parent: start the program again, and with "
+      Self.refuse(
+        "the worker is not the same build of the program as its parent: start the program again, and with "
           + "options.workerExecutable build both with one version of this library")
     }
     guard let memory = ChannelMemory(descriptor: CP_WORKER_MEMORY) else {
