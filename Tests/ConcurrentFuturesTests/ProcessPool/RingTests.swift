@@ -146,6 +146,19 @@ private final class Channel {
     }
   }
 
+  @Test func halfAFrameInASealedRingIsItsEnd() throws {
+    let channel = try Channel()
+    var reader = channel.reader()
+    header(.returned, length: 100).store(to: channel.memory.toParent)
+    channel.control.head.pointee = 64
+    try reader.seal()
+    guard case .none = try reader.next() else {
+      Issue.record("half a frame was taken for a whole one")
+      return
+    }
+    #expect(reader.isEmpty)
+  }
+
   /// Random bytes and positions, some of them nearly right: every call returns, and never more than was published.
   @Test(arguments: 0..<40)
   func anyBytesAreFramesOrAViolation(_ seed: Int) throws {

@@ -96,8 +96,7 @@ struct RingReader {
 
   /// Whether looking for a frame is of no use.
   @inline(__always) var isEmpty: Bool {
-    if isSealed { return head == tail }
-    let seen = cp_load64(control.head)
+    let seen = isSealed ? head : cp_load64(control.head)
     return seen == tail || seen == incompleteAt
   }
 
