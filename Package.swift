@@ -27,7 +27,7 @@ let package = Package(
     .target(name: "CProcessSupport"),
     .testTarget(
       name: "ConcurrentFuturesTests",
-      dependencies: ["ConcurrentFutures"],
+      dependencies: ["ConcurrentFutures", "CProcessSupport"],
       swiftSettings: settings
     ),
   ]

@@ -8,12 +8,15 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -230,12 +233,79 @@ void cp_close(int descriptor) {
 }
 void cp_close_on_exec(int descriptor) { fcntl(descriptor, F_SETFD, FD_CLOEXEC); }
 void cp_end_sending(int socket) { shutdown(socket, SHUT_WR); }
+void cp_end_receiving(int socket) { shutdown(socket, SHUT_RD); }
 bool cp_would_block(void) { return errno == EAGAIN || errno == EWOULDBLOCK; }
 void cp_make_nonblocking(int descriptor) { fcntl(descriptor, F_SETFL, fcntl(descriptor, F_GETFL) | O_NONBLOCK); }
 
-bool cp_is_writable(int descriptor) {
+int cp_is_writable(int descriptor) {
   struct pollfd watched = {.fd = descriptor, .events = POLLOUT};
-  return poll(&watched, 1, 0) == 1;
+  if (poll(&watched, 1, 0) != 1) {
+    return 0;
+  }
+  // Writing to a pipe without a reader would raise SIGPIPE.
+  return watched.revents & (POLLERR | POLLNVAL) ? -1 : 1;
+}
+
+ssize_t cp_write_now(int descriptor, const void *bytes, size_t count) {
+  struct iovec part = {.iov_base = (void *)bytes, .iov_len = count};
+  ssize_t result;
+#if defined(__linux__) && defined(RWF_NOWAIT)
+  // Pipes (Linux 6.4), files.
+  do {
+    result = pwritev2(descriptor, &part, 1, -1, RWF_NOWAIT);
+  } while (result < 0 && errno == EINTR);
+  if (result >= 0 || (errno != EOPNOTSUPP && errno != ENOSYS && errno != EINVAL && errno != ESPIPE)) {
+    return result;
+  }
+#endif
+#if defined(__linux__)
+  struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
+  do {
+    result = sendmsg(descriptor, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+  } while (result < 0 && errno == EINTR);
+  if (result >= 0 || errno != ENOTSOCK) {
+    return result;
+  }
+#endif
+  // A terminal, or an old system: what said that it takes something takes this much, unless others were faster.
+  return cp_is_writable(descriptor) == 1 ? cp_write(descriptor, bytes, count) : (errno = EAGAIN, -1);
+}
+
+#if defined(__linux__)
+bool cp_is_memory_object(int descriptor) { return fcntl(descriptor, F_GET_SEALS) >= 0; }
+#else
+bool cp_is_memory_object(int descriptor) { return descriptor >= 0; }
+#endif
+
+typedef struct foreign {
+  size_t count;
+  int descriptors[];
+} foreign;
+
+static void *close_all(void *raw) {
+  foreign *list = raw;
+  for (size_t index = 0; index < list->count; index++) {
+    close(list->descriptors[index]);
+  }
+  free(list);
+  return NULL;
+}
+
+void cp_close_foreign(const int *descriptors, size_t count) {
+  // The last close of a socket that lingers, or any of a file whose file system does not answer, waits as long as its maker likes.
+  foreign *list = malloc(sizeof *list + count * sizeof *descriptors);
+  if (list == NULL) {
+    return;
+  }
+  list->count = count;
+  memcpy(list->descriptors, descriptors, count * sizeof *descriptors);
+  pthread_t thread;
+  if (pthread_create(&thread, NULL, close_all, list) == 0) {
+    pthread_detach(thread);
+  } else {
+    // They stay open: the lesser loss.
+    free(list);
+  }
 }
 
 int cp_poll(struct pollfd *descriptors, size_t count, int64_t nanoseconds) {

@@ -13,7 +13,7 @@
 #include <sys/auxv.h>
 #endif
 
-// In Swift: Sources/ConcurrentFutures/ProcessPool/WorkerEntry.swift.
+// In Swift: Sources/ConcurrentFutures/ProcessPool/Worker/WorkerProcess.swift.
 extern void cf_process_worker_main(const char *mark);
 
 static bool runs_with_raised_rights(void) {
@@ -47,25 +47,35 @@ static void run_remaining_initializers(int argc, char **argv, char **envp) {
 #endif
 
 // glibc hands main's arguments to constructors, dyld too; musl does not, so nothing here depends on them.
+enum cp_diversion cp_diversion(const char *value, bool has_raised_rights, bool peer_is_parent) {
+  if (value == NULL) {
+    return CP_RUN_PROGRAM;
+  }
+  // A program with raised rights runs as itself whatever its caller's environment says.
+  if (has_raised_rights) {
+    return CP_RUN_PROGRAM;
+  }
+  // Going on as the program would be the worse answer to a wrong mark: a program that makes pools would make copies without end.
+  return strlen(value) < CP_LONGEST_MARK && peer_is_parent ? CP_RUN_WORKER : CP_REFUSE;
+}
+
 __attribute__((constructor)) static void divert(int argc, char **argv, char **envp) {
   const char *value = getenv(CP_WORKER_MARK);
   if (value == NULL) {
     return;
   }
-  char mark[64];
+  char mark[CP_LONGEST_MARK];
   size_t length = strlen(value);
-  bool fits = length < sizeof mark;
-  memcpy(mark, value, fits ? length + 1 : 0);
+  memcpy(mark, value, length < sizeof mark ? length + 1 : 0);
+  enum cp_diversion decision = cp_diversion(value, runs_with_raised_rights(), cp_peer_is_parent(CP_WORKER_SOCKET));
   unsetenv(CP_WORKER_MARK);
   const char *backtraces = getenv("SWIFT_BACKTRACE");
   // Where the runtime is linked statically it may not have read it yet.
   bool hides_backtraces = backtraces != NULL && strcmp(backtraces, CP_NO_BACKTRACES) == 0;
-  // A program with raised rights runs as itself whatever its caller's environment says.
-  if (runs_with_raised_rights()) {
+  if (decision == CP_RUN_PROGRAM) {
     return;
   }
-  // Going on as the program would be the worse answer to a wrong mark: a program that makes pools would make copies without end.
-  if (!fits || !cp_peer_is_parent(CP_WORKER_SOCKET)) {
+  if (decision == CP_REFUSE) {
     static const char text[] = CP_WORKER_MARK " is set, but this process is not the worker of a ProcessPool: unset it.\n";
     (void)!write(STDERR_FILENO, text, sizeof text - 1);
     _exit(CP_EXIT_REFUSED);

@@ -186,6 +186,35 @@ int cp_reap(pid_t pid, bool *signalled, int *code) {
   return 1;
 }
 
+bool cp_is_ending(pid_t pid) {
+#if defined(__linux__)
+  char path[32], text[512];
+  snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+  int descriptor = open(path, O_RDONLY | O_CLOEXEC);
+  if (descriptor < 0) {
+    return errno == ENOENT;
+  }
+  ssize_t length = read(descriptor, text, sizeof text - 1);
+  close(descriptor);
+  if (length <= 0) {
+    return true;
+  }
+  text[length] = 0;
+  // "pid (name) state ppid pgrp session tty tpgid flags ...": the name may hold anything, so from its last parenthesis.
+  const char *rest = strrchr(text, ')');
+  char state = 0;
+  unsigned flags = 0;
+  enum { exiting = 0x4 };
+  if (rest == NULL || sscanf(rest + 1, " %c %*d %*d %*d %*d %*d %u", &state, &flags) != 2) {
+    return false;
+  }
+  return state == 'Z' || state == 'X' || (flags & exiting) != 0;
+#else
+  (void)pid;
+  return false;
+#endif
+}
+
 const char *cp_signal_name(int number) {
   switch (number) {
 #define NAME(signal) case signal: return #signal;

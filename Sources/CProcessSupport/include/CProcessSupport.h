@@ -31,6 +31,16 @@
 #warning "Missing for this platform: worker processes. ProcessPool is not available."
 #endif
 
+// MARK: diversion
+
+/// The longest value of the mark, its end included.
+#define CP_LONGEST_MARK 64
+/// What a process is to become. `CP_REFUSE`: it ends with `CP_EXIT_REFUSED`.
+enum cp_diversion { CP_RUN_PROGRAM, CP_RUN_WORKER, CP_REFUSE };
+/// Decides it, by the value of the mark (null: not set), whether the process has rights that its caller has not, and whether the other
+/// end of the worker's socket was made by its parent.
+enum cp_diversion cp_diversion(const char *_Nullable value, bool has_raised_rights, bool peer_is_parent);
+
 // MARK: identity
 
 /// An address inside the image that holds this library: what addresses of functions are sent relative to.
@@ -68,6 +78,8 @@ int cp_exit_descriptor(pid_t pid);
 /// Reaps a child without waiting: 1 reaped, 0 still running, -1 not our child (any more).
 /// `signalled` tells what `code` is: a signal's number or an exit code.
 int cp_reap(pid_t pid, bool *_Nonnull signalled, int *_Nonnull code);
+/// Whether a child is on its way out or has ended; false where the system does not say.
+bool cp_is_ending(pid_t pid);
 /// The name of a signal ("SIGSEGV"), or null.
 const char *_Nullable cp_signal_name(int number);
 /// Calls `setrlimit` for memory (0), processor seconds (1) or open files (2).
@@ -103,10 +115,18 @@ void cp_close(int descriptor);
 void cp_close_on_exec(int descriptor);
 /// Ends the sending direction: the other side reads an end of file.
 void cp_end_sending(int socket);
+/// Ends the receiving direction: the other side cannot send any more. What it has sent can still be read.
+void cp_end_receiving(int socket);
 /// Whether the last error of this thread was that a call would have had to wait.
 bool cp_would_block(void);
-/// Whether one of 0, 1 and 2 can be written to without waiting.
-bool cp_is_writable(int descriptor);
+/// Whether one of 0, 1 and 2 can be written to without waiting: 1 yes, 0 not now, -1 never again (nobody reads, or it is closed).
+int cp_is_writable(int descriptor);
+/// As write(2) without ever waiting, where the system can tell; at most 4096 bytes.
+ssize_t cp_write_now(int descriptor, const void *_Nonnull bytes, size_t count);
+/// Whether the descriptor is of a memory object. Asks no file system, which may not answer.
+bool cp_is_memory_object(int descriptor);
+/// Closes descriptors that somebody else has made, without waiting for what that may do.
+void cp_close_foreign(const int *_Nonnull descriptors, size_t count);
 /// Waits for events on descriptors, as poll(2), at most `nanoseconds` (negative: without limit).
 int cp_poll(struct pollfd *_Nonnull descriptors, size_t count, int64_t nanoseconds);
 /// As read(2), write(2), going on after signals.

@@ -1,5 +1,13 @@
 import CProcessSupport
 
+#if canImport(Glibc)
+import Glibc
+#elseif canImport(Musl)
+import Musl
+#elseif canImport(Darwin)
+import Darwin
+#endif
+
 /// The worker process that ran a task ended before the task did: it crashed, exited, or was killed.
 ///
 /// Only the task that the worker was running fails so. The worker is replaced, and everything else completes.
@@ -40,28 +48,48 @@ public struct WorkerTerminatedError: Error, Sendable, Hashable, CustomStringConv
   public let taskName: String
   /// How often the task was begun, retries included.
   public let attempts: Int
+  /// What the worker did that no worker does, and for which the pool killed it; nil mostly.
+  ///
+  /// It says that something in the worker writes where it should not: stray pointers of the task, or somebody who has taken it over.
+  public let violation: String?
 
   init(
-    processIdentifier: Int32, reason: Reason, standardErrorTail: String, taskName: String, attempts: Int
+    processIdentifier: Int32, reason: Reason, standardErrorTail: String, taskName: String, attempts: Int,
+    violation: String? = nil
   ) {
     self.processIdentifier = processIdentifier
     self.reason = reason
     self.standardErrorTail = standardErrorTail
     self.taskName = taskName
     self.attempts = attempts
+    self.violation = violation
   }
 
-  /// What happened, and the last lines of standard error.
+  /// What happened, what to do about it, and the last lines of standard error.
   public var description: String {
     var text = "worker process \(processIdentifier) \(reason) while it ran \(taskName)"
     if attempts > 1 { text += ", at attempt \(attempts)" }
-    switch reason {
-    case .signalled(9): text += " (killed from outside; when memory is short, that is the kernel)"
-    case .exited(0): text += " (the task called exit)"
-    default: break
-    }
+    if let explanation { text += " (\(explanation))" }
     if !standardErrorTail.isEmpty { text += "; its standard error ended with:\n\(standardErrorTail)" }
     return text
+  }
+
+  private var explanation: String? {
+    if let violation {
+      return "the pool killed it because it broke the protocol: \(violation). Its task writes to memory or descriptors "
+        + "that are not its own, or was taken over"
+    }
+    #if os(Linux) || os(macOS)
+    switch reason {
+    case .signalled(SIGKILL):
+      return "killed from outside, mostly by the kernel when memory is short: use fewer workers, or limit their memory "
+        + "with Options.memoryLimit"
+    case .signalled(SIGXCPU): return "it used more processor time than Options.processorTimeLimit allows"
+    case .exited(0): return "the task called exit"
+    default: break
+    }
+    #endif
+    return nil
   }
 }
 

@@ -234,6 +234,10 @@ private final class ChunkedMap<A: Codable & Sendable, R: Codable & Sendable>: Fu
     guard let result = future.resultIfDone else { return }
     switch result {
     case .failure(let error): end()?.complete(with: .failure(error))
+    // More or fewer would stand in the places of other elements' results.
+    case .success(let values) where values.count != count:
+      let reason = "the worker's answer has \(values.count) results for \(count) elements"
+      end()?.complete(with: .failure(TaskEncodingError(.result, reason)))
     case .success(let values):
       let whole: (Future<[R]>, [[R]?])? = state.withLock { state in
         guard !state.hasEnded else { return nil }

@@ -21,6 +21,9 @@ struct TravellingError {
   }
 }
 
+/// The text of an error for somebody who cannot see its type.
+func describe(_ error: any Error) -> String { String(describing: error) }
+
 /// What is said of an error that cannot travel.
 struct RemoteDescription {
   let typeName: String

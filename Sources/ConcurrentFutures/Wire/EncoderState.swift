@@ -111,6 +111,14 @@ struct EncoderState: ~Copyable {
 
   // MARK: - Message
 
+  /// What the message carries beside its bytes. The state keeps nothing of it: an idle encoder must not hold somebody's memory.
+  mutating func takeExtras() -> WireEncoder.Extras {
+    let extras = WireEncoder.Extras(segments: segments, attachments: attachments)
+    if !segments.isEmpty { segments = [] }
+    if !attachments.isEmpty { attachments = [] }
+    return extras
+  }
+
   mutating func beginMessage(deferring: Bool) {
     start = out.count
     stack = StackBudget(byteCount: limits.maximumStackByteCount)
@@ -169,6 +177,7 @@ struct EncoderState: ~Copyable {
     top = -1
     topSerial = -1
     out.truncate(to: start)
+    _ = takeExtras()
   }
 
   // MARK: - Frames

@@ -108,7 +108,7 @@ struct EncodingContext {
     } catch let fault as EncodingFault {
       throw error(for: value, root, fault)
     }
-    return WireEncoder.Extras(segments: state.pointee.segments, attachments: state.pointee.attachments)
+    return state.pointee.takeExtras()
   }
 
   // MARK: - Values

@@ -133,7 +133,7 @@ extension ProcessPools {
       }
     }
 
-    @Test(arguments: [Bomb.Stage.decoding, .encoding], [Death.segmentationFault, .trap, .exit0])
+    @Test(arguments: [Bomb.Stage.decoding, .encoding], Death.allCases)
     func aDeathWhileCodingCostsItsTaskOnly(_ stage: Bomb.Stage, _ death: Death) async throws {
       try await withPool { pool in
         let others = (0..<10).map { pool.submit($0) { $0 } }
@@ -445,7 +445,7 @@ extension ProcessPools {
       await wrong.shutdown()
     }
 
-    @Test(arguments: [EAGAIN, ENOMEM, EMFILE])
+    @Test(arguments: [EAGAIN, ENOMEM, EMFILE, ENFILE])
     func spawningIsTriedAgain(_ number: Int32) async throws {
       let failures = Counter()
       let pool = makePool { failures.next() <= 3 ? number : 0 }

@@ -10,8 +10,8 @@ import Testing
 @preconcurrency import Darwin
 #endif
 
-/// All that starts processes, one after the other: each test counts its own.
-@Suite(.serialized) struct ProcessPools {}
+/// All that starts processes, one after the other: what is left after a test is that test's.
+@Suite(.serialized, .leavesNothingBehind) struct ProcessPools {}
 
 /// A pool whose workers have a small environment.
 func makePool(

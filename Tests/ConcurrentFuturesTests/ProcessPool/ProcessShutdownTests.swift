@@ -138,7 +138,7 @@ extension ProcessPools {
 
     @Test func poolsLeaveNothingBehind() async throws {
       try await withPool(workers: 1) { pool in
-        let counts = try await pool.submit(OpenAndClose(pools: 40)).value
+        let counts = try await pool.submit(OpenAndClose(pools: stress(180))).value
         #expect(counts[0] == counts[1])
         #expect(!counts[1].hasChildren)
       }

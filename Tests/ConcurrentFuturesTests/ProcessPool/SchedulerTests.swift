@@ -2,6 +2,21 @@ import Testing
 
 @testable import ConcurrentFutures
 
+extension Scheduler {
+  /// The worker says so, and nothing is wrong with it.
+  @discardableResult
+  mutating func hears(
+    _ kind: ChannelHeader.Kind, _ id: TaskID = TaskID(bits: 0), slot: Int = 0, worker: Int, nanoseconds: UInt32 = 0
+  ) throws -> Heard {
+    let header = ChannelHeader(kind, slot: slot, task: id.bits, nanoseconds: nanoseconds)
+    return try heard(header, worker: worker, now: 0, initializerTask: nil)
+  }
+
+  mutating func workerReady(_ worker: Int) {
+    #expect(throws: Never.self) { try self.hears(.hello, worker: worker) }
+  }
+}
+
 @Suite struct ProcessSchedulerTests {
   typealias Machine = Scheduler<String, String>
 
@@ -41,17 +56,17 @@ import Testing
     #expect(machine.nextAssignment()?.work == nil)
   }
 
-  @Test func aDeathCostsTheStartedTaskAndPutsTheOthersBackInFront() {
+  @Test func aDeathCostsTheStartedTaskAndPutsTheOthersBackInFront() throws {
     var machine = Machine(maxWorkers: 1, maxTasksPerWorker: nil)
     let worker = ready(&machine, "1")[0]
     let first = accepted(&machine, "a")
     var assignment = machine.nextAssignment()!
-    _ = machine.started(first, slot: assignment.slot, worker: worker, now: 0)
-    _ = machine.ended(first, slot: assignment.slot, worker: worker, nanoseconds: 100)
+    try machine.hears(.started, first, slot: assignment.slot, worker: worker)
+    try machine.hears(.returned, first, slot: assignment.slot, worker: worker, nanoseconds: 100)
     let tasks = ["b", "c", "d", "e"].map { accepted(&machine, $0) }
     assignment = machine.nextAssignment()!
     while machine.nextAssignment() != nil {}
-    _ = machine.started(tasks[0], slot: assignment.slot, worker: worker, now: 0)
+    try machine.hears(.started, tasks[0], slot: assignment.slot, worker: worker)
     let death = machine.workerGone(worker) { $0 == assignment.slot }
     #expect(death.lost == ["b"])
     #expect(!death.isOneTooMany)
@@ -60,13 +75,13 @@ import Testing
     #expect(machine.nextAssignment()?.work == "c")
   }
 
-  @Test func retriesAreCounted() {
+  @Test func retriesAreCounted() throws {
     var machine = Machine(maxWorkers: 1, maxTasksPerWorker: nil)
     _ = accepted(&machine, "a", retries: 1)
     for lost in [[], ["a"]] {
       let worker = ready(&machine, "w")[0]
       let assignment = machine.nextAssignment()!
-      _ = machine.started(assignment.task, slot: assignment.slot, worker: worker, now: 0)
+      try machine.hears(.started, assignment.task, slot: assignment.slot, worker: worker)
       #expect(machine.workerGone(worker) { _ in true }.lost == lost)
     }
     #expect(machine.isIdle)
@@ -87,8 +102,10 @@ import Testing
     if starts {
       _ = accepted(&machine, "a")
       let assignment = machine.nextAssignment()!
-      _ = machine.started(assignment.task, slot: assignment.slot, worker: worker, now: 0)
-      _ = machine.ended(assignment.task, slot: assignment.slot, worker: worker, nanoseconds: 1)
+      #expect(throws: Never.self) {
+        try machine.hears(.started, assignment.task, slot: assignment.slot, worker: worker)
+        try machine.hears(.returned, assignment.task, slot: assignment.slot, worker: worker, nanoseconds: 1)
+      }
     }
     return machine.workerGone(worker, wasKilled: wasKilled) { _ in false }.isOneTooMany
   }
@@ -138,7 +155,9 @@ import Testing
     var machine = Machine(maxWorkers: 1, maxTasksPerWorker: nil)
     for n in 1...Machine.mostEarlyDeaths {
       let worker = ready(&machine, "w")[0]
-      _ = machine.started(TaskID(index: 0, generation: 0), slot: 0, worker: worker, now: 0)
+      #expect(throws: ChannelViolation.self) {
+        try machine.hears(.started, TaskID(index: 0, generation: 0), worker: worker)
+      }
       #expect(machine.workerGone(worker) { _ in false }.isOneTooMany == (n == Machine.mostEarlyDeaths))
     }
   }
@@ -155,14 +174,15 @@ import Testing
     #expect(claim?.handle == "1")
   }
 
-  @Test func usedUpWorkersRetire() {
+  @Test func usedUpWorkersRetire() throws {
     var machine = Machine(maxWorkers: 1, maxTasksPerWorker: 2)
     let worker = ready(&machine, "1")[0]
     for work in ["a", "b"] { _ = accepted(&machine, work) }
     for _ in 0..<2 {
       let assignment = machine.nextAssignment()!
       #expect(machine.takeRetired().isEmpty)
-      _ = machine.ended(assignment.task, slot: assignment.slot, worker: worker, nanoseconds: 1)
+      try machine.hears(.started, assignment.task, slot: assignment.slot, worker: worker)
+      try machine.hears(.returned, assignment.task, slot: assignment.slot, worker: worker, nanoseconds: 1)
     }
     #expect(machine.takeRetired() == ["1"])
     _ = accepted(&machine, "c")

@@ -35,9 +35,32 @@ private struct Holder: Codable {
   var arrays: [FakeSharedMemory]
 }
 
+private struct Unwilling: Encodable {
+  func encode(to encoder: any Encoder) throws { throw CancellationError() }
+}
+
+private struct AnyEncodable: Encodable {
+  let value: any Encodable
+  init(_ value: any Encodable) { self.value = value }
+  func encode(to encoder: any Encoder) throws { try value.encode(to: encoder) }
+}
+
 private func isOpen(_ descriptor: Int32) -> Bool { fcntl(descriptor, F_GETFD) >= 0 }
 
 @Suite struct WireAttachmentTests {
+  /// Encoders are kept for the next message, maybe for long.
+  @Test func anIdleEncoderKeepsNothingOfItsLastMessage() throws {
+    let encoder = WireEncoder(segmentThreshold: 1)
+    weak let last = try { () -> FakeSharedMemory in
+      let memory = FakeSharedMemory(count: 3)
+      _ = try encoder.encode(Holder(arrays: [memory]))
+      #expect(throws: (any Error).self) { try encoder.encode([AnyEncodable(memory), AnyEncodable(Unwilling())]) }
+      return memory
+    }()
+    #expect(last == nil)
+    withExtendedLifetime(encoder) {}
+  }
+
   @Test func descriptorsTravelBesideTheMessage() throws {
     var arrays: [FakeSharedMemory]? = [FakeSharedMemory(count: 1), FakeSharedMemory(count: 2)]
     let sent = arrays!.map(\.descriptor)

@@ -14,21 +14,42 @@ struct DescriptorInbox {
   private var descriptors: [Int32] = []
   /// More are closed as they come: a worker could otherwise use up its parent's descriptors.
   private let most: Int
+  /// Something else than a memory object has come, which no worker of ours sends. It was closed.
+  private(set) var hasReceivedForeign = false
 
   init(most: Int = .max) { self.most = most }
 
   var count: Int { descriptors.count }
 
+  /// As many messages as a socket holds at a time, and more: who sends without end is heard no longer than that.
+  private static var mostMessages: Int { 1024 }
+
   /// Reads what the socket has; with `wait`, at least something. False at its end, and after an error, which means the same.
   mutating func receive(_ socket: Int32, wait: Bool) -> Bool {
+    var foreign: [Int32] = []
+    let isOpen = receive(socket, wait: wait, &foreign)
+    if !foreign.isEmpty {
+      hasReceivedForeign = true
+      cp_close_foreign(foreign, foreign.count)
+    }
+    return isOpen
+  }
+
+  private mutating func receive(_ socket: Int32, wait: Bool, _ foreign: inout [Int32]) -> Bool {
     withUnsafeTemporaryAllocation(byteCount: 256, alignment: 8) { bytes in
       withUnsafeTemporaryAllocation(of: Int32.self, capacity: 16) { numbers in
         var wait = wait
-        while true {
+        for _ in 0..<Self.mostMessages {
           var count: Int32 = 16
           let received = cp_receive(socket, bytes.baseAddress!, bytes.count, numbers.baseAddress!, &count, wait)
           for index in 0..<Int(count) {
-            if descriptors.count < most { descriptors.append(numbers[index]) } else { cp_close(numbers[index]) }
+            if !cp_is_memory_object(numbers[index]) {
+              foreign.append(numbers[index])
+            } else if descriptors.count < most {
+              descriptors.append(numbers[index])
+            } else {
+              cp_close(numbers[index])
+            }
           }
           if received < 0 { return cp_would_block() }
           if received == 0 { return false }
@@ -36,6 +57,7 @@ struct DescriptorInbox {
           // Fewer bytes than asked for, and no descriptors to stop at: there is no more.
           if count == 0, received < bytes.count { return true }
         }
+        return true
       }
     }
   }

@@ -137,7 +137,9 @@ struct IncomingPayload {
       return
     }
     var reader = ReferenceReader(rest)
-    guard header.segments <= rest.count / 8, let messageCount = reader.number() else { return nil }
+    // Segments are long: a number that the payload has no room for would cost more memory than was sent.
+    guard header.segments <= bytes.count / PayloadCoder.segmentThreshold, let messageCount = reader.number()
+    else { return nil }
     var counts: [Int] = []
     for _ in 0..<header.segments {
       guard let count = reader.number() else { return nil }

@@ -11,6 +11,7 @@ import Darwin
 
 /// The other side broke the protocol: positions that cannot be, frames that do not exist.
 struct ChannelViolation: Error {
+  /// "it sent a frame that does not exist"
   let what: String
 }
 
@@ -40,8 +41,8 @@ struct RingWriter {
   @inline(__always) mutating func room(for wanted: Int) throws(ChannelViolation) -> Int {
     if Self.capacity &- (head &- tail) < UInt64(wanted) {
       let seen = cp_load64(control.tail)
-      guard head &- seen <= Self.capacity, seen >= tail else {
-        throw ChannelViolation(what: "a position of the ring is out of range")
+      guard seen <= head, head - seen <= Self.capacity, seen >= tail else {
+        throw ChannelViolation(what: "it moved a position of the ring out of range")
       }
       tail = seen
     }
@@ -66,6 +67,10 @@ struct RingReader {
   private var tail: UInt64 = 0
   /// A frame that is longer than the ring, on its way.
   private var partial: Partial?
+  /// Where the producer stood when its frame was not whole. An honest one publishes short frames whole, so nobody has to look
+  /// again before it moves on.
+  private var incompleteAt: UInt64?
+  private var isSealed = false
 
   private struct Partial {
     var header: ChannelHeader
@@ -89,7 +94,18 @@ struct RingReader {
     case copied(ChannelHeader, GrowingBuffer)
   }
 
-  @inline(__always) var isEmpty: Bool { cp_load64(control.head) == tail }
+  /// Whether looking for a frame is of no use.
+  @inline(__always) var isEmpty: Bool {
+    let seen = isSealed ? head : cp_load64(control.head)
+    return seen == tail || seen == incompleteAt
+  }
+
+  /// The producer is gone: what it has published by now still counts, and nothing that comes later, as another process may have
+  /// the memory and go on writing.
+  mutating func seal() throws(ChannelViolation) {
+    try refresh()
+    isSealed = true
+  }
 
   @inline(__always) private mutating func available() throws(ChannelViolation) -> Int {
     if head == tail { try refresh() }
@@ -97,9 +113,10 @@ struct RingReader {
   }
 
   @inline(__always) private mutating func refresh() throws(ChannelViolation) {
+    if isSealed { return }
     let seen = cp_load64(control.head)
-    guard seen &- tail <= Self.capacity, seen >= head else {
-      throw ChannelViolation(what: "a position of the ring is out of range")
+    guard seen >= head, seen - tail <= Self.capacity else {
+      throw ChannelViolation(what: "it moved a position of the ring out of range")
     }
     head = seen
   }
@@ -111,7 +128,7 @@ struct RingReader {
     let cursor = UnsafeRawPointer(bytes + Int(tail % Self.capacity))
     // A producer publishes whole headers: fewer bytes are a violation.
     guard head &- tail >= UInt64(ChannelHeader.size), let header = ChannelHeader(from: cursor) else {
-      throw ChannelViolation(what: "a frame that does not exist")
+      throw ChannelViolation(what: "it sent a frame that does not exist")
     }
     if header.paddedSize > Self.inPlaceLimit {
       consume(ChannelHeader.size)
@@ -120,13 +137,22 @@ struct RingReader {
     }
     if head &- tail < UInt64(header.paddedSize) {
       try refresh()
-      if head &- tail < UInt64(header.paddedSize) { return .none }
+      if head &- tail < UInt64(header.paddedSize) {
+        incompleteAt = head
+        return .none
+      }
     }
     return .inPlace(header, UnsafeRawBufferPointer(start: cursor + ChannelHeader.size, count: header.length))
   }
 
+  /// Moves at most this many bytes in one call, so that a worker with much to say leaves time for the others. More than a ring
+  /// holds: what a dead worker has left is read in one call.
+  private static var mostAtOnce: Int { 2 * ChannelMemory.ringSize }
+
   private mutating func continuePartial() throws(ChannelViolation) -> Next {
+    var budget = Self.mostAtOnce
     while partial!.padding > 0 {
+      guard budget > 0 else { return .none }
       try refresh()
       let ready = min(Int(head &- tail), partial!.padding)
       guard ready > 0 else { return .none }
@@ -137,6 +163,7 @@ struct RingReader {
         UnsafeRawBufferPointer(start: bytes + Int(tail % Self.capacity), count: min(piece, missing)),
         expecting: partial!.header.length)
       partial!.padding -= piece
+      budget -= piece
       consume(piece)
       if control.takeWaitingProducer() { pendingDoorbell = true }
     }
@@ -156,23 +183,50 @@ struct RingReader {
 }
 
 /// Memory that grows as bytes arrive, so that a length that a hostile peer made up allocates nothing ahead of its bytes.
+///
+/// Where there is no memory for what arrives it keeps nothing, and says so: how much a worker sends must not end its parent.
 final class GrowingBuffer: @unchecked Sendable {
   private(set) var count = 0
   private var capacity = 0
   private(set) var base: UnsafeMutableRawPointer?
+  /// Bytes were dropped.
+  private(set) var isExhausted = false
+  private let allocate: (UnsafeMutableRawPointer?, Int) -> UnsafeMutableRawPointer?
 
-  func append(_ bytes: UnsafeRawBufferPointer, expecting total: Int) {
-    if count + bytes.count > capacity {
-      // The first 64 MiB on credit, which are no memory before they are written to; then at most three times what has come.
-      capacity = min(max(total, count + bytes.count), max(64 << 20, 4 * (count + bytes.count)))
-      guard let grown = realloc(base, capacity) else { fatalError("out of memory: \(capacity) bytes for a payload") }
-      base = grown
-    }
-    if let source = bytes.baseAddress { memcpy(base! + count, source, bytes.count) }
-    count += bytes.count
+  /// `allocate` is `realloc`, except in tests.
+  init(allocate: @escaping (UnsafeMutableRawPointer?, Int) -> UnsafeMutableRawPointer? = { realloc($0, $1) }) {
+    self.allocate = allocate
   }
 
-  var bytes: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: base, count: count) }
+  /// `total` is what the peer says to come, or what is known to.
+  func append(_ bytes: UnsafeRawBufferPointer, expecting total: Int) {
+    let needed = count + bytes.count
+    defer { count = needed }
+    if isExhausted { return }
+    if needed > capacity, !grow(to: needed, expecting: total) {
+      isExhausted = true
+      free(base)
+      base = nil
+      return
+    }
+    if let source = bytes.baseAddress { memcpy(base! + count, source, bytes.count) }
+  }
+
+  private func grow(to needed: Int, expecting total: Int) -> Bool {
+    // The first 64 MiB on credit, which are no memory before they are written to; then at most three times what has come.
+    let generous = min(max(total, needed), max(64 << 20, 4 * needed))
+    for wanted in [generous, needed] {
+      if let grown = allocate(base, wanted) {
+        base = grown
+        capacity = wanted
+        return true
+      }
+    }
+    return false
+  }
+
+  /// What has arrived; nothing when bytes were dropped.
+  var bytes: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: base, count: isExhausted ? 0 : count) }
 
   deinit { free(base) }
 }

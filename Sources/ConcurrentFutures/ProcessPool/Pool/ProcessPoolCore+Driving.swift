@@ -28,6 +28,8 @@ final class DriverState {
   /// What it leaves for the driver's thread.
   @exclusivity(unchecked) var wakesDriver = false
   @exclusivity(unchecked) var polled: [pollfd] = []
+  /// When the descriptors were looked at the last time.
+  @exclusivity(unchecked) var lastPoll: UInt64 = 0
   @exclusivity(unchecked) var failedSpawns = 0
   /// Not before this time.
   @exclusivity(unchecked) var nextSpawn: UInt64 = 0
@@ -115,6 +117,8 @@ extension ProcessPoolCore {
       }
       checkTimes(state)
       closeIfDone(state)
+      // Also when there is always something to do: a worker that never stops talking must not hide the end of another.
+      if cf_now() &- state.lastPoll > Self.longestWithoutPoll { look(state, limit: 0) }
       if progressed || !state.deliveries.isEmpty { continue }
       let hasMore = state.spin.spin {
         driver.isCommanded || driver.doesHelperWantToDrive || state.workers.contains { $0.hasInput || $0.mayFlush }
@@ -142,29 +146,35 @@ extension ProcessPoolCore {
     cp_fence()
     // Our own standard error may take nothing at the moment: then those of the workers wait.
     let mayForward = StandardErrorPipe.mayForward
-    let limit = state.workers.contains { $0.hasInput } ? 0 : nanosecondsToSleep(state, mayForward: mayForward)
-    if limit != 0 {
-      let wakeDescriptor = driver.wakeDescriptor()
-      state.polled.removeAll(keepingCapacity: true)
-      func poll(_ descriptor: Int32) {
-        state.polled.append(pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0))
-      }
-      poll(wakeDescriptor)
-      for worker in state.workers {
-        poll(worker.isDeaf ? -1 : worker.socket)
-        poll(worker.standardError.isOpen && mayForward ? worker.standardError.descriptor : -1)
-        poll(worker.exitDescriptor)
-      }
-      driver.stopDriving()
-      let count = cp_poll(&state.polled, state.polled.count, wakeDescriptor < 0 ? min(limit & .max, 1_000_000) : limit)
-      driver.drive()
-      driver.wokeUp()
-      for worker in state.workers { worker.wakeUp() }
-      if count > 0 { handleEvents(state, wakeDescriptor) }
-    } else {
-      driver.wokeUp()
-      for worker in state.workers { worker.wakeUp() }
+    if mayForward {
+      for worker in state.workers where worker.standardError.holdsSomething { worker.standardError.pump() }
     }
+    let limit = state.workers.contains { $0.hasInput } ? 0 : nanosecondsToSleep(state, mayForward: mayForward)
+    look(state, limit: limit, mayForward: mayForward)
+    driver.wokeUp()
+    for worker in state.workers { worker.wakeUp() }
+  }
+
+  private static var longestWithoutPoll: UInt64 { 1_000_000 }
+
+  /// Looks at the descriptors, and sleeps on them for so many nanoseconds; without limit if negative.
+  private func look(_ state: DriverState, limit: Int64, mayForward: Bool = StandardErrorPipe.mayForward) {
+    let wakeDescriptor = driver.wakeDescriptor()
+    state.polled.removeAll(keepingCapacity: true)
+    func poll(_ descriptor: Int32) {
+      state.polled.append(pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0))
+    }
+    poll(wakeDescriptor)
+    for worker in state.workers {
+      poll(worker.isDeaf || worker.isCondemned ? -1 : worker.socket)
+      poll(worker.standardError.isOpen && mayForward ? worker.standardError.descriptor : -1)
+      poll(worker.exitDescriptor)
+    }
+    if limit != 0 { driver.stopDriving() }
+    let count = cp_poll(&state.polled, state.polled.count, wakeDescriptor < 0 ? min(limit & .max, 1_000_000) : limit)
+    if limit != 0 { driver.drive() }
+    state.lastPoll = cf_now()
+    if count > 0 { handleEvents(state, wakeDescriptor) }
   }
 
   private func handleEvents(_ state: DriverState, _ wakeDescriptor: Int32) {
@@ -174,10 +184,13 @@ extension ProcessPoolCore {
         worker.hear()
         worker.flush()
         // It is ending, which a signal cannot change any more; or it closed its socket and would never be heard again.
-        if worker.isDeaf { worker.kill() }
+        if worker.isDeaf {
+          if worker.isEnding { worker.kill() } else { worker.condemn("it closed the socket to its parent") }
+        }
       }
       if state.polled[3 * place + 2].revents != 0 { worker.standardError.pump() }
       if state.polled[3 * place + 3].revents != 0, let reason = worker.reap() {
+        worker.seal()
         while receiveFrames(worker, state) {}
         worker.standardError.pump(atEnd: true)
         state.workers.remove(at: place)
@@ -209,7 +222,7 @@ extension ProcessPoolCore {
   private func checkTimes(_ driverState: DriverState) {
     let now = cf_now()
     var followUp = FollowUp()
-    var overdue: [WorkerHandle] = []
+    var overdue: [(worker: WorkerHandle, due: PoolScheduler.Due)] = []
     var late: [ProcessWork] = []
     state.withLock { state in
       guard state.scheduler.hasTimes(now: now) else { return }
@@ -223,7 +236,13 @@ extension ProcessPoolCore {
       dispatch(&state, &followUp)
     }
     act(followUp)
-    for worker in overdue { worker.kill() }
+    for (worker, due) in overdue {
+      switch due {
+      case .kill: worker.kill()
+      case .answer: worker.condemn("it marked its task as ended and did not answer")
+      case .start: if !worker.hasTakenAnything { worker.condemn(Self.neverStarted) }
+      }
+    }
     for work in late {
       let limit = Duration.nanoseconds(Int64(clamping: work.timeout ?? 0))
       driverState.deliveries.append(.failure(work, TimeoutError(limit: limit, what: work.function.name)))
@@ -232,11 +251,18 @@ extension ProcessPoolCore {
 
   /// Takes back a task whose time is up, unless it has just finished: then its answer counts.
   private func takeBackLate(_ claim: PoolScheduler.Claim, _ state: inout State, _ followUp: inout FollowUp) -> Bool {
-    guard claim.handle.claims.takeBack(claim.slot) == .stopping else { return false }
-    revoke(state.scheduler.stop(claim, killAt: cf_now() &+ gracePeriod), &state)
-    followUp.stopping.append(claim.handle)
+    switch claim.handle.claims.takeBack(claim.slot) {
+    case .stopping: stop(claim, killAt: cf_now() &+ gracePeriod, &state, &followUp)
+    case .finished:
+      state.scheduler.answerIsDue(worker: claim.worker, by: cf_now() &+ patience)
+      return false
+    // The worker has announced it, and then changed the word.
+    case .revoked: stop(claim, killAt: cf_now(), &state, &followUp)
+    }
     return true
   }
+
+  private static var neverStarted: String { "it has not begun to work" }
 
   // MARK: workers come and go
 
@@ -253,7 +279,9 @@ extension ProcessPoolCore {
         var followUp = FollowUp()
         var mayLive = true
         state.withLock { state in
-          worker.index = state.scheduler.workerSpawned(worker)
+          // Only a program that is not known to have this library in it.
+          let startDue = worker.isSameBuild ? nil : cf_now() &+ patience
+          worker.index = state.scheduler.workerSpawned(worker, startDue: startDue)
           mayLive = !state.scheduler.isStopped
           dispatch(&state, &followUp)
         }
@@ -293,10 +321,15 @@ extension ProcessPoolCore {
     for work in death.lost {
       let error = WorkerTerminatedError(
         processIdentifier: worker.processIdentifier, reason: reason, standardErrorTail: worker.standardError.text,
-        taskName: work.function.name, attempts: work.attempts)
+        taskName: work.function.name, attempts: work.attempts, violation: worker.violation)
       driverState.deliveries.append(.failure(work, error))
     }
-    if death.isOneTooMany {
+    if worker.violation == Self.neverStarted {
+      let program = blueprint.options.workerExecutable ?? ""
+      let text =
+        "\(program) has been started as a worker and does not work: options.workerExecutable must be a program that links this library"
+      driverState.deliveries.append(.broken(BrokenExecutorError(name: name, reason: text)))
+    } else if death.isOneTooMany {
       var text = "its workers ended again and again before they had run anything; the last one \(reason)"
       let tail = worker.standardError.text
       if !tail.isEmpty { text += ", and its standard error ended with:\n\(tail)" }

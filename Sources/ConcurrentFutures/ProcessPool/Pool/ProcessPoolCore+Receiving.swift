@@ -8,13 +8,10 @@ extension ProcessPoolCore {
   /// Takes in what a worker has said; whether there was anything.
   func receiveFrames(_ worker: WorkerHandle, _ state: DriverState) -> Bool {
     do throws(ChannelViolation) {
-      while state.received.count < Self.mostAtOnce, let frame = try worker.receive() {
-        guard frame.header.kind.isFromWorker else { throw ChannelViolation(what: "a frame that goes the other way") }
-        state.received.append(frame)
-      }
+      while state.received.count < Self.mostAtOnce, let frame = try worker.receive() { state.received.append(frame) }
     } catch {
       // Whatever it is now, it is no worker of ours any more.
-      worker.kill()
+      worker.condemn(error.what)
     }
     if state.received.isEmpty { return false }
     process(worker, state)
@@ -27,35 +24,37 @@ extension ProcessPoolCore {
     var started: ProcessWork?
     var ready: [Future<Void>] = []
     var setsClock = false
+    var violation: ChannelViolation?
+    var failedInitializer: ReceivedFrame?
     let now = cf_now()
+    let initializerTask = blueprint.initializer == nil ? nil : WorkerBlueprint.initializerTask
     state.withLock { state in
-      for index in driverState.received.indices {
+      for index in driverState.received.indices where violation == nil {
         let header = driverState.received[index].header
-        let id = TaskID(bits: header.task)
-        switch header.kind {
-        case .started:
-          started = state.scheduler.started(id, slot: header.slot, worker: worker.index, now: now)
-          if let timeout = started?.timeout {
-            state.scheduler.setDeadline(now &+ timeout, of: id, worker: worker.index)
-            setsClock = true
+        do throws(ChannelViolation) {
+          switch try state.scheduler.heard(header, worker: worker.index, now: now, initializerTask: initializerTask) {
+          case .started(let id, let work):
+            started = work
+            if let timeout = work?.timeout {
+              state.scheduler.setDeadline(now &+ timeout, of: id, worker: worker.index)
+              setsClock = true
+            }
+          case .ready: ready += takeStartingIfReady(&state)
+          case .ended(let work):
+            // What has also ended is not announced as running.
+            started = nil
+            if let work { driverState.ended.append((work, index)) }
+          case .initializerFailed: failedInitializer = driverState.received[index]
+          case .noted: break
           }
-        case .skipped:
-          state.scheduler.skipped(slot: header.slot, worker: worker.index)
-        case .leaving:
-          state.scheduler.leaving(worker.index)
-        case .hello:
-          state.scheduler.workerReady(worker.index)
-          ready += takeStartingIfReady(&state)
-        default:
-          // What has also ended is not announced as running.
-          started = nil
-          let work = state.scheduler.ended(id, slot: header.slot, worker: worker.index, nanoseconds: header.nanoseconds)
-          if let work { driverState.ended.append((work, index)) }
+        } catch {
+          violation = error
         }
       }
       dispatch(&state, &followUp)
       if state.scheduler.mayCongest { setsClock = true }
     }
+    if let violation { worker.condemn(violation.what) }
     act(followUp)
     // The driver's thread looks at the clock itself when it drives; while another does, it sleeps with an older idea of it.
     if setsClock, driverState.helped != nil { driver.wake() }
@@ -70,9 +69,7 @@ extension ProcessPoolCore {
     }
     if !driverState.ended.isEmpty { worker.standardError.taskEnded() }
     driverState.ended.removeAll(keepingCapacity: true)
-    for frame in driverState.received where frame.header.task == WorkerBlueprint.initializerTask {
-      initializerFailed(frame, driverState)
-    }
+    if let failedInitializer { initializerFailed(failedInitializer, driverState) }
   }
 
   private func takeStartingIfReady(_ state: inout State) -> [Future<Void>] {
@@ -82,7 +79,7 @@ extension ProcessPoolCore {
   }
 
   private func initializerFailed(_ frame: ReceivedFrame, _ driverState: DriverState) {
-    guard frame.header.kind.isAnswer, case .failure(let error) = frame.result(as: Int.self) else { return }
+    guard case .failure(let error) = frame.result(as: Int.self) else { return }
     let reason = "the initializer of its workers failed: \(error)"
     driverState.deliveries.append(
       .broken(BrokenExecutorError(name: name, reason: reason, underlyingError: error)))

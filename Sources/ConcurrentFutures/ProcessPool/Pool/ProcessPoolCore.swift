@@ -28,6 +28,9 @@ final class ProcessPoolCore: @unchecked Sendable {
   let driver = PoolDriver()
   let driverState = DriverState()
   let gracePeriod: UInt64
+  /// How long a worker may take for what takes an honest one next to no time: to send the answer of a task that has ended, to go when it
+  /// was told to. Long, since large answers on a loaded machine take their time. In nanoseconds; tests shorten it.
+  @exclusivity(unchecked) var patience: UInt64 = 30_000_000_000
   private let closuresWork: Bool
 
   init(name: String, maxWorkers: Int, maxTasksPerWorker: Int?, blueprint: WorkerBlueprint) {
@@ -85,7 +88,7 @@ final class ProcessPoolCore: @unchecked Sendable {
       followUp.assignments.append(assignment)
     }
     if state.scheduler.needsSpawn { followUp.wakesDriver = true }
-    followUp.retired += state.scheduler.takeRetired()
+    followUp.retired += state.scheduler.takeRetired(killAt: cf_now() &+ patience)
     if !state.scheduler.isOpen, state.scheduler.isEmpty { followUp.wakesDriver = true }
   }
 
@@ -99,7 +102,8 @@ final class ProcessPoolCore: @unchecked Sendable {
     }
     for worker in followUp.stopping { worker.requestStop() }
     for worker in followUp.retired { worker.endSending() }
-    if followUp.wakesDriver || !followUp.stopping.isEmpty { wakeDriver() }
+    // Stopping and going have a time limit, which the driver looks after.
+    if followUp.wakesDriver || !followUp.stopping.isEmpty || !followUp.retired.isEmpty { wakeDriver() }
   }
 
   // MARK: taking back
@@ -120,16 +124,26 @@ final class ProcessPoolCore: @unchecked Sendable {
   func takeBack(_ claim: PoolScheduler.Claim, _ state: inout State, _ followUp: inout FollowUp) -> Bool {
     switch claim.handle.claims.takeBack(claim.slot) {
     case .revoked:
-      state.scheduler.revoked(claim, requeue: false)
+      if state.scheduler.hasBegun(claim) {
+        // The worker has announced it, and then changed the word.
+        stop(claim, killAt: cf_now(), &state, &followUp)
+      } else {
+        state.scheduler.revoked(claim, requeue: false)
+      }
     case .finished:
       state.scheduler.remove(claim.task)
+      state.scheduler.answerIsDue(worker: claim.worker, by: cf_now() &+ patience)
+      followUp.wakesDriver = true
       return false
-    case .stopping:
-      let others = state.scheduler.stop(claim, killAt: cf_now() &+ gracePeriod)
-      revoke(others, &state)
-      followUp.stopping.append(claim.handle)
+    case .stopping: stop(claim, killAt: cf_now() &+ gracePeriod, &state, &followUp)
     }
     return true
+  }
+
+  /// Stops the worker that runs a task; what it has not begun goes back into the queue. Under the lock.
+  func stop(_ claim: PoolScheduler.Claim, killAt: UInt64, _ state: inout State, _ followUp: inout FollowUp) {
+    revoke(state.scheduler.stop(claim, killAt: killAt), &state)
+    followUp.stopping.append(claim.handle)
   }
 
   /// Puts tasks that a worker has not begun back into the queue. Under the lock.

@@ -8,12 +8,20 @@ struct StandardErrorPipe {
   /// What the tail held when the last task had ended does not belong to the next.
   private var mark = 0
   private(set) var isOpen = true
+  /// Read, and not yet taken by our own standard error.
+  private var held: [UInt8] = []
   private static let tailSize = 4096
+  /// Pieces of 4 KiB in one call: a worker that never stops writing leaves time for the others.
+  private static let mostPieces = 16
+  /// At the end, more than any pipe holds (1 MiB): another process may have the worker's end and go on writing.
+  private static let mostPiecesAtEnd = 288
 
   init(descriptor: Int32) { self.descriptor = descriptor }
 
-  /// Whether our own standard error would take it.
-  static var mayForward: Bool { cp_is_writable(2) }
+  /// Whether our own standard error would take it, or nobody reads that any more.
+  static var mayForward: Bool { cp_is_writable(2) != 0 }
+
+  var holdsSomething: Bool { !held.isEmpty }
 
   mutating func taskEnded() { mark = tail.count }
 
@@ -29,19 +37,34 @@ struct StandardErrorPipe {
   /// worker waits, as it would without us in between. At the worker's end everything is read, and what cannot be forwarded is dropped.
   mutating func pump(atEnd: Bool = false) {
     withUnsafeTemporaryAllocation(byteCount: 4096, alignment: 8) { buffer in
-      while isOpen {
-        // A pipe that is writable takes PIPE_BUF bytes (4096) at once.
-        let mayForward = cp_is_writable(2)
-        guard mayForward || atEnd else { return }
+      for _ in 0..<(atEnd ? Self.mostPiecesAtEnd : Self.mostPieces) where isOpen {
+        guard forwardHeld() || atEnd else { return }
         let count = cp_read(descriptor, buffer.baseAddress!, buffer.count)
         if count <= 0 {
           if count == 0 || !cp_would_block() { isOpen = false }
           return
         }
-        if mayForward { _ = cp_write(2, buffer.baseAddress!, count) }
-        remember(UnsafeRawBufferPointer(start: buffer.baseAddress, count: count))
+        let piece = UnsafeRawBufferPointer(start: buffer.baseAddress, count: count)
+        remember(piece)
+        held = Array(piece)
       }
+      _ = forwardHeld()
+      if atEnd { isOpen = false }
     }
+  }
+
+  /// Whether there is nothing left to forward.
+  private mutating func forwardHeld() -> Bool {
+    switch cp_is_writable(2) {
+    case 0: return false
+    case 1: break
+    // Nobody will ever read it.
+    default: held = []
+    }
+    if held.isEmpty { return true }
+    let count = held.withUnsafeBytes { cp_write_now(2, $0.baseAddress!, $0.count) }
+    if count < 0, !cp_would_block() { held = [] } else { held.removeFirst(max(0, count)) }
+    return held.isEmpty
   }
 
   private mutating func remember(_ bytes: UnsafeRawBufferPointer) {

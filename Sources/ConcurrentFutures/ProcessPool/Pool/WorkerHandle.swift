@@ -33,6 +33,9 @@ final class WorkerHandle: @unchecked Sendable {
   @exclusivity(unchecked) var descriptors = DescriptorInbox(most: 512)
   /// The socket is at its end.
   @exclusivity(unchecked) var isDeaf = false
+  /// What the worker did that none of ours does. Nothing is read from it after that.
+  private let condemnation = AdaptivelyLocked<String?>(nil)
+  private let isBroken = Atomic<Bool>(false)
   /// Also what keeps a signal from going to a process number that is not our child's any more.
   private let exitStatus = AdaptivelyLocked<WorkerTerminatedError.Reason?>(nil)
 
@@ -54,6 +57,9 @@ final class WorkerHandle: @unchecked Sendable {
 
   // Not before the last reference is gone: a thread may be sending while the driver buries the worker.
   deinit {
+    // What lies in the socket is taken out, as to close it would be to close that too.
+    cp_end_receiving(socket)
+    _ = descriptors.receive(socket, wait: false)
     descriptors.closeAll()
     cp_close(socket)
     cp_close(exitDescriptor)
@@ -147,12 +153,12 @@ final class WorkerHandle: @unchecked Sendable {
       return (doorbell, outbox.isBroken)
     }
     if doorbell { ringDoorbell() }
-    if isBroken { kill() }
+    if isBroken { condemn("it moved a position of the ring out of range") }
   }
 
   /// Whether frames wait for room and the worker has made some since the last try.
   var mayFlush: Bool {
-    hasPending.load(ordering: .relaxed)
+    hasPending.load(ordering: .relaxed) && !isCondemned
       && cp_load64(memory.toWorkerControl.tail) != tailAtFlush.load(ordering: .relaxed)
   }
 
@@ -172,6 +178,7 @@ final class WorkerHandle: @unchecked Sendable {
 
   /// The next frame, copied out of the shared memory; nil when there is none.
   func receive() throws(ChannelViolation) -> ReceivedFrame? {
+    if isCondemned { return nil }
     var frame: ReceivedFrame
     switch try reader.next() {
     case .none:
@@ -206,16 +213,27 @@ final class WorkerHandle: @unchecked Sendable {
     if count == 0 { return [] }
     // They were sent before the frame was published.
     hear()
-    guard descriptors.count >= count else { throw ChannelViolation(what: "descriptors that did not come") }
+    guard descriptors.count >= count else {
+      throw ChannelViolation(what: "it announced descriptors that it did not send")
+    }
     return descriptors.take(count)
   }
 
   /// Empties the socket.
   func hear() {
     if !isDeaf, !descriptors.receive(socket, wait: false) { isDeaf = true }
+    if descriptors.hasReceivedForeign { condemn("it sent a descriptor that is not one of shared memory") }
   }
 
-  var hasInput: Bool { !reader.isEmpty }
+  /// Whether it has read the first frame: its settings wait for it from the beginning.
+  var hasTakenAnything: Bool { cp_load64(memory.toWorkerControl.tail) != 0 }
+  var hasInput: Bool { !reader.isEmpty && !isCondemned }
+
+  /// The worker has ended: only what it has left in the ring is read.
+  func seal() {
+    do throws(ChannelViolation) { try reader.seal() } catch { condemn(error.what) }
+  }
+
   /// Announces that the driver sleeps; whether it may.
   func prepareToSleep() { cp_store32(memory.toParentControl.consumerSleeps, 1) }
   func wakeUp() { cp_store32(memory.toParentControl.consumerSleeps, 0) }
@@ -227,6 +245,21 @@ final class WorkerHandle: @unchecked Sendable {
   }
 
   func kill() { signal(SIGKILL) }
+
+  /// Ends a worker that has broken the protocol. From any thread; the first reason counts.
+  func condemn(_ what: String) {
+    condemnation.withLock { if $0 == nil { $0 = what } }
+    isBroken.store(true, ordering: .relaxed)
+    kill()
+  }
+
+  var isCondemned: Bool { isBroken.load(ordering: .relaxed) }
+
+  /// How the worker broke the protocol, if it did.
+  var violation: String? { condemnation.withLock { $0 } }
+
+  /// Whether the process is on its way out, so that what looks odd is its end.
+  var isEnding: Bool { cp_is_ending(processIdentifier) }
 
   /// Asks the task that runs to stop: its cancellation, and SIGTERM.
   func requestStop() {

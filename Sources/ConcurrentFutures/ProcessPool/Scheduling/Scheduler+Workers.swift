@@ -1,44 +1,25 @@
 #if os(Linux) || os(macOS)
 /// What workers tell, and what is asked of them.
 extension Scheduler {
-  mutating func workerSpawned(_ handle: Handle) -> Int {
+  /// `startDue`: when it must have begun to work, where that is in question.
+  mutating func workerSpawned(_ handle: Handle, startDue: UInt64? = nil) -> Int {
     spawning -= 1
+    var record = WorkerRecord(handle: handle)
+    record.startDue = startDue
     if let index = workers.firstIndex(where: { $0 == nil }) {
-      workers[index] = WorkerRecord(handle: handle)
+      workers[index] = record
       return index
     }
-    workers.append(WorkerRecord(handle: handle))
+    workers.append(record)
     return workers.count - 1
   }
 
   mutating func spawnFailed() { spawning -= 1 }
 
-  /// It has come up, which is no progress yet: it may still die before it does anything.
-  mutating func workerReady(_ index: Int) { workers[index]?.isReady = true }
-
-  /// The worker has begun a task: nil if that task is not ours any more.
-  mutating func started(_ id: TaskID, slot: Int, worker index: Int, now: UInt64) -> Work? {
-    // Only for a task that it was given: its word alone proves nothing.
-    if hasSlot(slot, worker: index), workers[index]!.slots[slot] == .task(id) { hasProgressed(index) }
-    guard isInFlight(id, slot: slot, worker: index) else { return nil }
-    tasks[Int(id.index)].state = .running
-    workers[index]!.running = id
-    workers[index]!.runningSince = now
-    return tasks[Int(id.index)].work
-  }
-
-  private mutating func hasProgressed(_ index: Int) {
-    workers[index]!.hasStartedAny = true
-    earlyDeaths = 0
-  }
-
   // In place, field by field: copies of records would retain, and make the writes that follow copy arrays.
-  private func hasSlot(_ slot: Int, worker index: Int) -> Bool {
-    index < workers.count && slot < workers[index]?.slots.count ?? 0
-  }
-
-  private func isInFlight(_ id: TaskID, slot: Int, worker index: Int) -> Bool {
-    guard hasSlot(slot, worker: index), workers[index]!.slots[slot] == .task(id) else { return false }
+  func isInFlight(_ id: TaskID, slot: Int, worker index: Int) -> Bool {
+    guard index < workers.count, slot < workers[index]?.slots.count ?? 0, workers[index]!.slots[slot] == .task(id)
+    else { return false }
     let place = Int(id.index)
     return place < tasks.count && tasks[place].generation == id.generation && tasks[place].state != .free
       && tasks[place].worker == index && tasks[place].slot == slot
@@ -47,27 +28,6 @@ extension Scheduler {
   /// The running task's time is limited from now on.
   mutating func setDeadline(_ deadline: UInt64, of id: TaskID, worker index: Int) {
     if workers[index]?.running == id { workers[index]!.deadline = deadline }
-  }
-
-  /// A task has ended in its worker: its work, or nil if it is not ours any more.
-  mutating func ended(_ id: TaskID, slot: Int, worker index: Int, nanoseconds: UInt32) -> Work? {
-    guard hasSlot(slot, worker: index), workers[index]!.slots[slot] != .free else { return nil }
-    let isOurs = isInFlight(id, slot: slot, worker: index)
-    workers[index]!.ended(id, slot: slot, Double(nanoseconds))
-    return isOurs ? remove(id) : nil
-  }
-
-  /// The worker has passed over a task that was revoked.
-  mutating func skipped(slot: Int, worker index: Int) {
-    guard hasSlot(slot, worker: index), workers[index]!.slots[slot] == .revoked else { return }
-    workers[index]!.freeSlot(slot)
-    workers[index]!.assignedInAll -= 1
-  }
-
-  /// The worker wants to end after what it has.
-  mutating func leaving(_ index: Int) {
-    workers[index]?.isLeaving = true
-    mayHaveLeaving = true
   }
 
   // MARK: taking back
@@ -140,6 +100,15 @@ extension Scheduler {
     }
   }
 
+  /// The claim word says that the task has ended; its answer must follow until `limit`, or the worker is killed: it may not hide
+  /// behind that word.
+  mutating func answerIsDue(worker index: Int, by limit: UInt64) {
+    if workers[index]?.answerDue == nil { workers[index]?.answerDue = limit }
+  }
+
+  /// Whether the worker has announced this very task: then a claim word that says otherwise lies.
+  func hasBegun(_ claim: Claim) -> Bool { workers[claim.worker]?.begun == claim.slot }
+
   /// Whether to look again for congestion in a moment: somebody has tasks in advance, and somebody else has none.
   var mayCongest: Bool {
     var isIdle = false
@@ -157,16 +126,33 @@ extension Scheduler {
     for index in workers.indices where workers[index] != nil {
       if let deadline = workers[index]!.deadline { next = min(next ?? .max, deadline) }
       if let killAt = workers[index]!.killAt { next = min(next ?? .max, killAt) }
+      if let answerDue = workers[index]!.answerDue { next = min(next ?? .max, answerDue) }
+      if let startDue = workers[index]!.startDue { next = min(next ?? .max, startDue) }
     }
     return next
   }
 
-  /// Workers to kill now.
-  mutating func takeOverdue(now: UInt64) -> [Handle] {
+  /// What is due at a worker.
+  enum Due: Sendable { case kill, answer, start }
+
+  /// The workers at which something is due now. To be killed; or because they owe an answer, or a sign that they have started.
+  mutating func takeOverdue(now: UInt64) -> [(worker: Handle, due: Due)] {
     workers.indices.compactMap { index in
-      guard let worker = workers[index], let killAt = worker.killAt, killAt <= now else { return nil }
+      guard let worker = workers[index] else { return nil }
+      let due: Due
+      if (worker.answerDue ?? .max) <= now {
+        due = .answer
+      } else if (worker.killAt ?? .max) <= now {
+        due = .kill
+      } else if (worker.startDue ?? .max) <= now {
+        workers[index]!.startDue = nil
+        return (worker.handle, .start)
+      } else {
+        return nil
+      }
       workers[index]!.killAt = nil
-      return worker.handle
+      workers[index]!.answerDue = nil
+      return (worker.handle, due)
     }
   }
 
@@ -186,9 +172,9 @@ extension Scheduler {
   // MARK: death
 
   struct Death: Sendable {
-    /// The tasks that it cost: one, unless the worker is broken in a way of its own.
+    /// The task that it cost: at most one, the one that it was running.
     var lost: [Work] = []
-    /// The tasks that had begun and are tried again.
+    /// The task that had begun and is tried again.
     var retried: [Work] = []
     /// The worker ended before it had begun any task, as too many before it.
     var isOneTooMany = false
@@ -199,15 +185,24 @@ extension Scheduler {
   ///
   /// A worker that has never begun a task counts as an early death, also when it had come up, and when it was idle: nothing says that
   /// the next will do better. Where it was killed from outside that says little about the next, and counts little.
+  ///
+  /// A worker runs one task at a time, so one at most had begun: the one that it announced, or one whose word says so although
+  /// the announcement did not come. More than one such word is a lie, and costs no more than a death does.
   mutating func workerGone(_ index: Int, wasKilled: Bool = false, started: (Int) -> Bool) -> Death {
     guard let worker = workers[index] else { return Death() }
     var hasStartedAny = worker.hasStartedAny
     workers[index] = nil
     var death = Death(wasAsked: worker.endsOnRequest)
     var back: [TaskID] = []
+    let begun =
+      worker.begun
+      ?? worker.slots.indices.first { slot in
+        guard case .task(let id) = worker.slots[slot], let record = record(id) else { return false }
+        return record.worker == index && started(slot)
+      }
     for (slot, state) in worker.slots.enumerated() {
       guard case .task(let id) = state, let record = record(id), record.worker == index else { continue }
-      if record.state == .assigned, !started(slot) {
+      if slot != begun {
         tasks[Int(id.index)].state = .queued
         back.append(id)
         continue

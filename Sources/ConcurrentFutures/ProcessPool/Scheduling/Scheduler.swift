@@ -75,11 +75,17 @@ struct Scheduler<Work: Sendable, Handle: Sendable>: Sendable {
     var freeSlots: [Int] = Array((0..<8).reversed())
     /// Tasks in flight, revoked ones included until the worker has passed over them.
     var inFlight = 0
+    /// The slot of the task that the worker has announced and not answered, whether it is still ours or not.
+    var begun: Int?
     var running: TaskID?
     var runningSince: UInt64 = 0
     var deadline: UInt64?
     /// Kill it at this time.
     var killAt: UInt64?
+    /// Look at this time whether it has begun to work at all.
+    var startDue: UInt64?
+    /// Kill it at this time unless the answer has come that its claim word promises.
+    var answerDue: UInt64?
     var assignedInAll = 0
     /// A moving average of the time that a task takes, in nanoseconds; nil until one has ended.
     var averageTime: Double?
@@ -281,8 +287,9 @@ struct Scheduler<Work: Sendable, Handle: Sendable>: Sendable {
   /// Whether no worker is left.
   var isEmpty: Bool { spawning == 0 && workers.allSatisfy { $0 == nil } }
 
-  /// Workers that have nothing to do and will never have, taken to be leaving.
-  mutating func takeRetired() -> [Handle] {
+  /// Workers that have nothing to do and will never have, taken to be leaving. Those that have run tasks are killed if they are still there
+  /// at `killAt`: one that was taken over may not go by itself.
+  mutating func takeRetired(killAt: @autoclosure () -> UInt64? = nil) -> [Handle] {
     var closing = false
     switch phase {
     case .open: break
@@ -297,6 +304,7 @@ struct Scheduler<Work: Sendable, Handle: Sendable>: Sendable {
       guard closing || isUsedUp || worker.isLeaving else { continue }
       workers[index]!.isLeaving = true
       workers[index]!.endsOnRequest = true
+      if worker.isReady, let killAt = killAt() { workers[index]!.killAt = min(worker.killAt ?? .max, killAt) }
       retired.append(worker.handle)
     }
     return retired
@@ -318,10 +326,12 @@ extension Scheduler.WorkerRecord {
   }
 
   mutating func ended(_ id: TaskID, slot: Int, _ time: Double) {
+    begun = nil
     if running == id {
       running = nil
       deadline = nil
     }
+    answerDue = nil
     // Longer times count at once, shorter ones after a while: too much in advance is worse than too little.
     averageTime = averageTime.map { $0 + (time - $0) * (time > $0 ? 0.5 : 0.125) } ?? time
     freeSlot(slot)

@@ -43,14 +43,15 @@ final class SharedMemory: @unchecked Sendable {
   /// The object behind a descriptor that was received; takes it over. Objects that could shrink are refused: reading them could crash
   /// this process.
   static func received(_ descriptor: Int32) throws -> SharedMemory {
-    if let known = SharedMemoryCache.find(cp_memory_number(descriptor)) {
-      cp_close(descriptor)
-      return known
-    }
+    // First whether it is a memory object at all: a file system that does not answer must not be asked for more.
     var size = 0
     guard cp_memory_object_is_fixed(descriptor, &size) else {
       cp_close(descriptor)
       throw SharedMemoryError("it is not a sealed memory object", 0)
+    }
+    if let known = SharedMemoryCache.find(cp_memory_number(descriptor)) {
+      cp_close(descriptor)
+      return known
     }
     let memory = try SharedMemory(owning: descriptor, size: size)
     SharedMemoryCache.keep(memory)

@@ -9,7 +9,7 @@ final class PayloadCoder: Sendable {
   static let shared = PayloadCoder()
 
   /// Arrays of at least this many bytes are not copied into a message, but from where they lie into the ring.
-  private static let segmentThreshold = 8 * 1024
+  static let segmentThreshold = 8 * 1024
 
   private let encoder = Spare<WireEncoder>()
   private let decoder = Spare<WireDecoder>()

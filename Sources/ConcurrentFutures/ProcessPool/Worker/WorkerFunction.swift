@@ -233,7 +233,4 @@ private struct CallAsyncTask<T: AsyncProcessTask>: WorkerFunction {
     return finishAsync(coder) { try await task.run() }
   }
 }
-
-/// The text of an error for somebody who cannot see its type.
-func describe(_ error: any Error) -> String { String(describing: error) }
 #endif

@@ -36,7 +36,9 @@ final class WorkerProcess {
 
   fileprivate init(mark: String) {
     guard mark == WorkerMark.expected || mark == WorkerMark.anyBuild else {
-      Self.refuse("the worker is not the same build of the program as its parent")
+      Self.refuse(
+        "the worker is not the same build of the program as its parent: start the program again, and with "
+          + "options.workerExecutable build both with one version of this library")
     }
     guard let memory = ChannelMemory(descriptor: CP_WORKER_MEMORY) else {
       Self.refuse("the worker cannot map its channel: \(String(cString: cp_error_text(cp_errno())))")
@@ -88,18 +90,19 @@ final class WorkerProcess {
           try handle(header, bytes)
           reader.consume(header.paddedSize)
           if memory.toWorkerControl.takeWaitingProducer() { ringDoorbell() }
-        case .copied(let header, let buffer): try handle(header, buffer.bytes)
+        case .copied(let header, let buffer):
+          if buffer.isExhausted { try refuseForMemory(header) } else { try handle(header, buffer.bytes) }
         }
       }
     } catch {
-      Self.refuse("the parent broke the protocol: \(error)")
+      Self.refuse("the parent broke the protocol: \(error.what)")
     }
   }
 
   private func handle(_ header: ChannelHeader, _ bytes: UnsafeRawBufferPointer) throws(ChannelViolation) {
     let attached = header.descriptors > 0 ? ReceivedAttachments(try takeDescriptors(header.descriptors)) : nil
     guard let payload = IncomingPayload(header, bytes, attachments: attached) else {
-      throw ChannelViolation(what: "a payload that contradicts its header")
+      throw ChannelViolation(what: "it sent a payload that contradicts its header")
     }
     switch header.kind {
     case .configure:
@@ -112,7 +115,7 @@ final class WorkerProcess {
       run(header, payload)
     case .forget:
       SharedMemoryCache.forget(header.task)
-    default: throw ChannelViolation(what: "a frame that goes the other way")
+    default: throw ChannelViolation(what: "it sent a frame that goes the other way")
     }
   }
 
@@ -141,7 +144,18 @@ final class WorkerProcess {
   private static let unknownFunction = WorkerOutcome.refused(
     .closure, "its types do not exist in the worker, which is another program")
 
+  /// There is no memory for a task's argument: the failure of that task alone.
+  private func refuseForMemory(_ header: ChannelHeader) throws(ChannelViolation) {
+    _ = ReceivedAttachments(try takeDescriptors(header.descriptors))
+    let refusal = WorkerOutcome.refused(.argument, "there is no memory for its \(header.length) bytes")
+    if header.kind == .run { run(header) { refusal } } else { answer(header, refusal, nanoseconds: 0) }
+  }
+
   private func run(_ header: ChannelHeader, _ payload: IncomingPayload) {
+    run(header) { functions[header.function]?.run(payload, coder) ?? Self.unknownFunction }
+  }
+
+  private func run(_ header: ChannelHeader, _ body: () -> WorkerOutcome) {
     guard Self.isStopRequested == false else { cp_exit(0) }
     guard header.slot < ClaimTable.count, memory.claims.claim(header.slot) else {
       send(OutgoingFrame(ChannelHeader(.skipped, slot: header.slot, task: header.task)))
@@ -149,7 +163,7 @@ final class WorkerProcess {
     }
     let start = cf_now()
     send(OutgoingFrame(ChannelHeader(.started, slot: header.slot, task: header.task)))
-    let outcome = functions[header.function]?.run(payload, coder) ?? Self.unknownFunction
+    let outcome = body()
     cp_flush()
     // The parent stops this worker for this very task: nobody waits for the answer.
     guard memory.claims.finish(header.slot) else { cp_exit(0) }
@@ -208,7 +222,7 @@ final class WorkerProcess {
         waitForRoom(min(frame.header.paddedSize, RingReader.inPlaceLimit))
       }
     } catch {
-      Self.refuse("the parent broke the protocol: \(error)")
+      Self.refuse("the parent broke the protocol: \(error.what)")
     }
   }
 

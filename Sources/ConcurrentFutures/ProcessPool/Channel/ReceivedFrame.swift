@@ -1,0 +1,71 @@
+#if os(Linux) || os(macOS)
+/// A frame of a worker, copied out of the shared memory. Short payloads lie in it; most are.
+struct ReceivedFrame: Sendable {
+  let header: ChannelHeader
+  private let short: ShortPayload
+  private let long: GrowingBuffer?
+  /// Closes what nobody takes out: the answer may be for a task whose future is done.
+  var attachments: ReceivedAttachments?
+
+  init(_ header: ChannelHeader, copying bytes: UnsafeRawBufferPointer) {
+    self.header = header
+    if bytes.count <= ShortPayload.most {
+      long = nil
+      short = ShortPayload(copying: bytes)
+    } else {
+      short = ShortPayload()
+      let buffer = GrowingBuffer()
+      buffer.append(bytes, expecting: bytes.count)
+      long = buffer
+    }
+  }
+
+  init(_ header: ChannelHeader, _ buffer: GrowingBuffer) {
+    self.header = header
+    short = ShortPayload()
+    long = buffer
+  }
+
+  private func withBytes<R>(_ body: (UnsafeRawBufferPointer) -> R) -> R {
+    if let long { return body(long.bytes) }
+    return short.withBytes(body)
+  }
+
+  /// What the answer means. Everything in it may come from a hostile process.
+  func result<Output: Decodable>(as type: Output.Type) -> Result<Output, any Error> {
+    if let long, long.isExhausted {
+      let reason = "this process has no memory for the \(header.length) bytes of the worker's answer"
+      return .failure(TaskEncodingError(.result, reason + ". Return less, or put it into a SharedArray"))
+    }
+    return withBytes { bytes in
+      guard let payload = IncomingPayload(header, bytes, attachments: attachments) else {
+        return .failure(TaskEncodingError(.result, "the worker's answer is damaged"))
+      }
+      return result(type, payload)
+    }
+  }
+
+  private func result<Output: Decodable>(_ type: Output.Type, _ payload: IncomingPayload) -> Result<Output, any Error> {
+    let coder = PayloadCoder.shared
+    switch header.kind {
+    case .returned:
+      do { return .success(try coder.decode(Output.self, from: payload)) } catch {
+        return .failure(TaskEncodingError(.result, "it cannot be decoded: \(describe(error))", underlyingError: error))
+      }
+    case .threw:
+      guard let type = TravellingError.errorType(payload.prefix) else {
+        return .failure(RemoteError(typeName: "unknown", message: "an error of a type that is not known here"))
+      }
+      do { return .failure(try coder.decode(type, from: payload)) } catch {
+        return .failure(
+          RemoteError(typeName: "\(type)", message: "an error that cannot be decoded: \(describe(error))"))
+      }
+    case .threwRemote:
+      return .failure(RemoteDescription(payload.prefix)?.error ?? RemoteError(typeName: "unknown", message: "unknown"))
+    default:
+      let refusal = Refusal(payload.prefix) ?? Refusal(.result, "the worker's answer is damaged")
+      return .failure(TaskEncodingError(refusal.subject, "in the worker: \(refusal.reason)"))
+    }
+  }
+}
+#endif

@@ -1,0 +1,249 @@
+#if os(Linux) || os(macOS)
+import Testing
+
+@testable import ConcurrentFutures
+
+#if canImport(Glibc)
+@preconcurrency import Glibc
+#elseif canImport(Musl)
+@preconcurrency import Musl
+#elseif canImport(Darwin)
+@preconcurrency import Darwin
+#endif
+
+/// A channel whose two sides are both here.
+private final class Channel {
+  private let object: SharedMemory
+  let memory: ChannelMemory
+  var control: RingControl { memory.toParentControl }
+
+  init() throws {
+    object = try SharedMemory(size: ChannelMemory.totalSize)
+    memory = try #require(ChannelMemory(descriptor: object.descriptor))
+  }
+
+  deinit { memory.unmap() }
+
+  func reader() -> RingReader { RingReader(bytes: memory.toParent, control: control) }
+  func writer() -> RingWriter { RingWriter(bytes: memory.toParent, control: control) }
+}
+
+/// What a reader and a writer make of a ring whose other side writes anything into it.
+@Suite struct RingTests {
+  private let size = UInt64(ChannelMemory.ringSize)
+
+  private func header(_ kind: ChannelHeader.Kind, length: Int) -> ChannelHeader {
+    var header = ChannelHeader(kind, slot: 3, task: 7)
+    header.length = length
+    return header
+  }
+
+  @Test(arguments: [1 << 63, .max, UInt64(ChannelMemory.ringSize) + 1, 31, 8])
+  func positionsThatCannotBeAreAViolation(_ head: UInt64) throws {
+    let channel = try Channel()
+    var reader = channel.reader()
+    channel.control.head.pointee = head
+    #expect(throws: ChannelViolation.self) { _ = try reader.next() }
+  }
+
+  @Test func positionsThatGoBackwardsAreAViolation() throws {
+    let channel = try Channel()
+    var reader = channel.reader()
+    for _ in 0..<2 { header(.leaving, length: 0).store(to: channel.memory.toParent) }
+    channel.control.head.pointee = 64
+    guard case .inPlace(let first, _) = try reader.next() else {
+      Issue.record("no frame")
+      return
+    }
+    reader.consume(first.paddedSize)
+    channel.control.head.pointee = 40
+    _ = try? reader.next()
+    channel.control.head.pointee = 24
+    #expect(throws: ChannelViolation.self) {
+      while true { if case .inPlace(let next, _) = try reader.next() { reader.consume(next.paddedSize) } }
+    }
+  }
+
+  @Test func writersRefuseAConsumerThatIsAheadOfThem() throws {
+    let channel = try Channel()
+    var writer = channel.writer()
+    writer.publish(64)
+    for tail in [65, 1 << 40, UInt64.max] {
+      channel.control.tail.pointee = tail
+      #expect(throws: ChannelViolation.self) { _ = try writer.room(for: Int(size)) }
+    }
+    channel.control.tail.pointee = 64
+    #expect(try writer.room(for: Int(size)) == Int(size))
+    channel.control.tail.pointee = 0
+    #expect(throws: ChannelViolation.self, "it went backwards") {
+      writer.publish(64)
+      _ = try writer.room(for: Int(size))
+    }
+  }
+
+  /// Half a frame must not keep its reader looking: nobody else would be heard.
+  @Test func halfAFrameIsNothingToReadUntilMoreComes() throws {
+    let channel = try Channel()
+    var reader = channel.reader()
+    header(.returned, length: 100).store(to: channel.memory.toParent)
+    channel.control.head.pointee = 32
+    #expect(!reader.isEmpty)
+    guard case .none = try reader.next() else {
+      Issue.record("half a frame was taken for a whole one")
+      return
+    }
+    #expect(reader.isEmpty)
+    channel.control.head.pointee = 40
+    #expect(!reader.isEmpty)
+    _ = try reader.next()
+    #expect(reader.isEmpty)
+    channel.control.head.pointee = 32 + 104
+    #expect(!reader.isEmpty)
+    guard case .inPlace(let whole, let bytes) = try reader.next() else {
+      Issue.record("the frame did not come")
+      return
+    }
+    #expect(bytes.count == 100)
+    reader.consume(whole.paddedSize)
+    #expect(reader.isEmpty)
+  }
+
+  @Test func longFramesComeInPortions() throws {
+    let channel = try Channel()
+    var reader = channel.reader()
+    // As much as can be announced, and hardly anything sent.
+    header(.returned, length: Int(UInt32.max)).store(to: channel.memory.toParent)
+    channel.control.head.pointee = 32
+    for round in 1...20 {
+      guard case .none = try reader.next() else {
+        Issue.record("a frame of which the most is missing")
+        return
+      }
+      #expect(reader.isEmpty)
+      channel.control.head.pointee = 32 + UInt64(round) * size / 4
+      #expect(!reader.isEmpty)
+    }
+  }
+
+  @Test func aSealedRingIsReadToItsEndAndNoFurther() throws {
+    let channel = try Channel()
+    var reader = channel.reader()
+    for place in 0..<3 { header(.leaving, length: 0).store(to: channel.memory.toParent + 32 * place) }
+    channel.control.head.pointee = 64
+    try reader.seal()
+    channel.control.head.pointee = 96
+    for _ in 0..<2 {
+      guard case .inPlace(let frame, _) = try reader.next() else {
+        Issue.record("what was there before the end is missing")
+        return
+      }
+      reader.consume(frame.paddedSize)
+    }
+    #expect(reader.isEmpty)
+    guard case .none = try reader.next() else {
+      Issue.record("it reads on")
+      return
+    }
+  }
+
+  @Test func halfAFrameInASealedRingIsItsEnd() throws {
+    let channel = try Channel()
+    var reader = channel.reader()
+    header(.returned, length: 100).store(to: channel.memory.toParent)
+    channel.control.head.pointee = 64
+    try reader.seal()
+    guard case .none = try reader.next() else {
+      Issue.record("half a frame was taken for a whole one")
+      return
+    }
+    #expect(reader.isEmpty)
+  }
+
+  /// Random bytes and positions, some of them nearly right: every call returns, and never more than was published.
+  @Test(arguments: 0..<40)
+  func anyBytesAreFramesOrAViolation(_ seed: Int) throws {
+    var random = SeededGenerator(seed: UInt64(seed))
+    let channel = try Channel()
+    for offset in stride(from: 0, to: Int(size), by: 8) {
+      channel.memory.toParent.storeBytes(of: random.next(), toByteOffset: offset, as: UInt64.self)
+    }
+    var reader = channel.reader()
+    var head: UInt64 = 0
+    do {
+      for _ in 0..<500 {
+        let plausible = ChannelHeader(
+          [.hello, .started, .returned, .threw, .refused, .run].randomElement(using: &random)!,
+          slot: Int.random(in: 0..<4096, using: &random), task: random.next())
+        var header = plausible
+        header.length = Int(random.next() >> UInt64.random(in: 32...63, using: &random))
+        header.segments = Int.random(in: 0...5, using: &random)
+        header.prefix = Int.random(in: 0...64, using: &random)
+        let padded = UInt64(header.paddedSize)
+        header.store(to: channel.memory.toParent + Int(head % size))
+        head += Bool.random(using: &random) ? min(padded, size) : random.next() % (size / 8) & ~7
+        channel.control.head.pointee = head
+        for _ in 0..<8 {
+          guard try take(&reader) else { break }
+        }
+      }
+    } catch is ChannelViolation {}
+  }
+
+  private func take(_ reader: inout RingReader) throws -> Bool {
+    switch try reader.next() {
+    case .none: return false
+    case .inPlace(let header, let bytes):
+      #expect(bytes.count == header.length && bytes.count <= ChannelMemory.ringSize / 2)
+      _ = ReceivedFrame(header, copying: bytes).result(as: [String: [Int]].self)
+      reader.consume(header.paddedSize)
+    case .copied(let header, let buffer):
+      #expect(buffer.count == header.length)
+      _ = ReceivedFrame(header, buffer).result(as: [Double].self)
+    }
+    return true
+  }
+
+  @Test func headersAndPayloadsThatContradictEachOtherAreRefused() {
+    let bytes = [UInt8](repeating: 0xFF, count: 64)
+    bytes.withUnsafeBytes { bytes in
+      for (length, prefix, segments) in [
+        (64, 65, 0), (64, Int(UInt32.max), 0), (63, 0, 0), (64, 0, 1), (64, 0, Int(UInt32.max)), (64, 60, 1),
+      ] {
+        var header = header(.returned, length: length)
+        header.prefix = prefix
+        header.segments = segments
+        #expect(IncomingPayload(header, bytes, attachments: nil) == nil, "\(length) \(prefix) \(segments)")
+      }
+    }
+  }
+
+  /// A payload of nothing but empty segments would cost a multiple of its size.
+  @Test func moreSegmentsThanThePayloadHasRoomForAreRefused() {
+    let bytes = [UInt8](repeating: 0, count: 64 * 1024)
+    bytes.withUnsafeBytes { bytes in
+      var header = header(.returned, length: bytes.count)
+      header.segments = 4000
+      #expect(IncomingPayload(header, bytes, attachments: nil) == nil)
+      header.segments = 8
+      #expect(IncomingPayload(header, bytes, attachments: nil)?.segments.count == 8)
+    }
+  }
+
+  @Test func payloadsThatThereIsNoMemoryForFailTheirTask() {
+    let buffer = GrowingBuffer { base, count in count > 10_000 ? nil : realloc(base, count) }
+    let piece = [UInt8](repeating: 1, count: 4000)
+    piece.withUnsafeBytes { piece in
+      buffer.append(piece, expecting: 100_000)
+      #expect(!buffer.isExhausted, "less than was announced, but enough for what has come")
+      for _ in 0..<24 { buffer.append(piece, expecting: 100_000) }
+    }
+    #expect(buffer.isExhausted)
+    #expect(buffer.count == 100_000)
+    #expect(buffer.bytes.isEmpty)
+    let frame = ReceivedFrame(header(.returned, length: 100_000), buffer)
+    let error = #expect(throws: TaskEncodingError.self) { try frame.result(as: [UInt8].self).get() }
+    #expect(error?.subject == .result)
+    #expect(error?.reason.contains("no memory for the 100000 bytes") == true)
+  }
+}
+#endif
