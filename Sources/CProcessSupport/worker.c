@@ -6,6 +6,9 @@
 
 #if CP_HAS_PROCESSES
 #include <errno.h>
+#if defined(__GLIBC__) || defined(__linux__)
+#include <malloc.h>
+#endif
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -41,6 +44,23 @@ void cp_worker_signals(uint32_t *requested, uint32_t *flag, int wake) {
   // Without SA_RESTART: a task that sleeps in a system call comes back and can look at its cancellation.
   struct sigaction action = {.sa_handler = on_terminate};
   sigaction(SIGTERM, &action, NULL);
+}
+
+void cp_keep_freed_memory(void) {
+#if defined(__GLIBC__)
+  // As far as glibc would go by itself in time (mallopt(3)). Somebody who has set it knows better.
+  if (getenv("GLIBC_TUNABLES") || getenv("MALLOC_MMAP_THRESHOLD_") || getenv("MALLOC_TRIM_THRESHOLD_")) {
+    return;
+  }
+  mallopt(M_MMAP_THRESHOLD, 32 << 20);
+  mallopt(M_TRIM_THRESHOLD, 64 << 20);
+#endif
+}
+
+void cp_give_back_freed_memory(void) {
+#if defined(__GLIBC__)
+  malloc_trim(0);
+#endif
 }
 
 typedef struct start {

@@ -156,6 +156,10 @@ bool cp_drain_main_queue(void);
 uintptr_t cp_thread_identity(void);
 /// Sleeps until `descriptor` hangs up (returns 1) or `wake` is readable (returns 0).
 int cp_watch(int descriptor, int wake);
+/// Has malloc keep up to 64 MB of freed memory for what comes next, where it can be told so. A large argument's memory would
+/// otherwise go back to the system after each task, and come again page by page.
+void cp_keep_freed_memory(void);
+void cp_give_back_freed_memory(void);
 /// Flushes the standard output and error of C, which Swift's `print` uses.
 void cp_flush(void);
 /// `atexit` handlers are not run: the worker is a copy whose program never started.

@@ -124,9 +124,9 @@ import Testing
           let begun = machine.workers[0]!.begun
           switch kind {
           case .leaving: break
-          case .started: if begun != nil || machine.workers[0]!.slots[task.slot] != .task(task.task) { continue }
-          case .skipped: if machine.workers[0]!.slots[task.slot] != .revoked { continue }
-          default: if begun != task.slot || machine.workers[0]!.slots[task.slot] != .task(task.task) { continue }
+          case .started: if begun != nil || machine.slots[0, task.slot] != .task(task.task) { continue }
+          case .skipped: if machine.slots[0, task.slot] != .revoked { continue }
+          default: if begun != task.slot || machine.slots[0, task.slot] != .task(task.task) { continue }
           }
         }
         if case .ended(let work?) = try machine.hears(kind, task.task, slot: task.slot, worker: 0) {

@@ -218,7 +218,7 @@ final class ProcessPoolCore: @unchecked Sendable {
   }
 
   var workers: [WorkerHandle] {
-    state.withLock { state in state.scheduler.workers.compactMap { $0?.handle } }
+    state.withLock { state in state.scheduler.handles.compactMap(\.self) }
   }
 }
 #endif

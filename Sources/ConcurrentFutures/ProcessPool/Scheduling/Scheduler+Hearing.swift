@@ -46,14 +46,10 @@ extension Scheduler {
     }
   }
 
-  private func state(of slot: Int, worker index: Int) -> SlotState {
-    slot < workers[index]!.slots.count ? workers[index]!.slots[slot] : .free
-  }
-
   private mutating func started(
     _ id: TaskID, slot: Int, worker index: Int, now: UInt64
   ) throws(ChannelViolation) -> Work? {
-    guard state(of: slot, worker: index) == .task(id) else {
+    guard slots[index, slot] == .task(id) else {
       throw ChannelViolation(what: "it started a task that it does not have")
     }
     guard workers[index]!.begun == nil else { throw ChannelViolation(what: "it started a task while it ran another") }
@@ -70,20 +66,21 @@ extension Scheduler {
   private mutating func ended(
     _ id: TaskID, slot: Int, worker index: Int, nanoseconds: UInt32
   ) throws(ChannelViolation) -> Work? {
-    guard state(of: slot, worker: index) == .task(id), workers[index]!.begun == slot else {
+    guard slots[index, slot] == .task(id), workers[index]!.begun == slot else {
       throw ChannelViolation(what: "it answered a task that it had not started")
     }
     let isOurs = isInFlight(id, slot: slot, worker: index)
-    workers[index]!.ended(id, slot: slot, Double(nanoseconds))
+    workers[index]!.ended(id, Double(nanoseconds))
+    slots.giveBack(slot, of: index)
     return isOurs ? remove(id) : nil
   }
 
   private mutating func skipped(slot: Int, worker index: Int) throws(ChannelViolation) {
-    guard state(of: slot, worker: index) == .revoked else {
+    guard slots[index, slot] == .revoked else {
       throw ChannelViolation(what: "it passed over a task that it should run")
     }
-    workers[index]!.freeSlot(slot)
-    workers[index]!.assignedInAll -= 1
+    slots.giveBack(slot, of: index)
+    workers[index]!.skipped()
   }
 }
 #endif

@@ -4,22 +4,23 @@ extension Scheduler {
   /// `startDue`: when it must have begun to work, where that is in question.
   mutating func workerSpawned(_ handle: Handle, startDue: UInt64? = nil) -> Int {
     spawning -= 1
-    var record = WorkerRecord(handle: handle)
-    record.startDue = startDue
-    if let index = workers.firstIndex(where: { $0 == nil }) {
-      workers[index] = record
-      return index
+    let index = workers.firstIndex { $0 == nil } ?? workers.count
+    if index == workers.count {
+      workers.append(nil)
+      handles.append(nil)
     }
-    workers.append(record)
-    return workers.count - 1
+    var record = WorkerRecord()
+    record.startDue = startDue
+    workers[index] = record
+    handles[index] = handle
+    slots.reset(index)
+    return index
   }
 
   mutating func spawnFailed() { spawning -= 1 }
 
-  // In place, field by field: copies of records would retain, and make the writes that follow copy arrays.
   func isInFlight(_ id: TaskID, slot: Int, worker index: Int) -> Bool {
-    guard index < workers.count, slot < workers[index]?.slots.count ?? 0, workers[index]!.slots[slot] == .task(id)
-    else { return false }
+    guard index < workers.count, workers[index] != nil, slots[index, slot] == .task(id) else { return false }
     let place = Int(id.index)
     return place < tasks.count && tasks[place].generation == id.generation && tasks[place].state != .free
       && tasks[place].worker == index && tasks[place].slot == slot
@@ -49,7 +50,7 @@ extension Scheduler {
       remove(id)
       return nil
     case .assigned, .running:
-      guard let handle = workers[record.worker]?.handle else { return nil }
+      guard let handle = handles[record.worker] else { return nil }
       return Claim(task: id, worker: record.worker, slot: record.slot, handle: handle)
     }
   }
@@ -57,7 +58,7 @@ extension Scheduler {
   /// The claim word says that the task will not start.
   mutating func revoked(_ claim: Claim, requeue: Bool) {
     guard isInFlight(claim.task, slot: claim.slot, worker: claim.worker) else { return }
-    workers[claim.worker]!.slots[claim.slot] = .revoked
+    slots[claim.worker, claim.slot] = .revoked
     if requeue {
       tasks[Int(claim.task.index)].state = .queued
       queue.prepend([claim.task])
@@ -80,12 +81,10 @@ extension Scheduler {
 
   /// What a worker has and has not said to have started, the last first.
   func unstarted(of index: Int) -> [Claim] {
-    guard let worker = workers[index] else { return [] }
-    return worker.slots.enumerated().compactMap { slot, state in
-      guard case .task(let id) = state, id != worker.running, let record = record(id), record.state == .assigned else {
-        return nil
-      }
-      return Claim(task: id, worker: index, slot: slot, handle: worker.handle)
+    guard let worker = workers[index], let handle = handles[index] else { return [] }
+    return slots.tasks(of: index).compactMap { slot, id in
+      guard id != worker.running, let record = record(id), record.state == .assigned else { return nil }
+      return Claim(task: id, worker: index, slot: slot, handle: handle)
     }
   }
 
@@ -146,13 +145,13 @@ extension Scheduler {
         due = .kill
       } else if (worker.startDue ?? .max) <= now {
         workers[index]!.startDue = nil
-        return (worker.handle, .start)
+        return (handles[index]!, .start)
       } else {
         return nil
       }
       workers[index]!.killAt = nil
       workers[index]!.answerDue = nil
-      return (worker.handle, due)
+      return (handles[index]!, due)
     }
   }
 
@@ -192,16 +191,13 @@ extension Scheduler {
     guard let worker = workers[index] else { return Death() }
     var hasStartedAny = worker.hasStartedAny
     workers[index] = nil
+    handles[index] = nil
     var death = Death(wasAsked: worker.endsOnRequest)
     var back: [TaskID] = []
-    let begun =
-      worker.begun
-      ?? worker.slots.indices.first { slot in
-        guard case .task(let id) = worker.slots[slot], let record = record(id) else { return false }
-        return record.worker == index && started(slot)
-      }
-    for (slot, state) in worker.slots.enumerated() {
-      guard case .task(let id) = state, let record = record(id), record.worker == index else { continue }
+    let held = slots.tasks(of: index).filter { record($0.task)?.worker == index }
+    let begun = worker.begun ?? held.first { started($0.slot) }?.slot
+    for (slot, id) in held {
+      guard let record = record(id) else { continue }
       if slot != begun {
         tasks[Int(id.index)].state = .queued
         back.append(id)

@@ -33,6 +33,9 @@ struct Scheduler<Work: Sendable, Handle: Sendable>: Sendable {
   var freeTasks: [UInt32] = []
   var queue = TaskQueue()
   var workers: [WorkerRecord?] = []
+  /// By the same index.
+  var handles: [Handle?] = []
+  var slots = SlotTable()
   /// Workers that are being spawned: asked for, without a record yet.
   var spawning = 0
   /// Workers to have although nothing is queued.
@@ -60,50 +63,6 @@ struct Scheduler<Work: Sendable, Handle: Sendable>: Sendable {
     var slot = 0
     var retries = 0
     var work: Work?
-  }
-
-  struct WorkerRecord: Sendable {
-    let handle: Handle
-    var isReady = false
-    /// It has begun a task, ever.
-    var hasStartedAny = false
-    /// It is to end: no task goes to it any more.
-    var isLeaving = false
-    /// Its end was asked for, so it is not a death.
-    var endsOnRequest = false
-    var slots: [SlotState] = Array(repeating: .free, count: 8)
-    var freeSlots: [Int] = Array((0..<8).reversed())
-    /// Tasks in flight, revoked ones included until the worker has passed over them.
-    var inFlight = 0
-    /// The slot of the task that the worker has announced and not answered, whether it is still ours or not.
-    var begun: Int?
-    var running: TaskID?
-    var runningSince: UInt64 = 0
-    var deadline: UInt64?
-    /// Kill it at this time.
-    var killAt: UInt64?
-    /// Look at this time whether it has begun to work at all.
-    var startDue: UInt64?
-    /// Kill it at this time unless the answer has come that its claim word promises.
-    var answerDue: UInt64?
-    var assignedInAll = 0
-    /// A moving average of the time that a task takes, in nanoseconds; nil until one has ended.
-    var averageTime: Double?
-
-    var window: Int {
-      guard let averageTime else { return 1 }
-      return min(ClaimTable.count, 1 + Int(Self.timeAhead / max(averageTime, 50)))
-    }
-    /// How long a worker should be busy with what it has, in nanoseconds.
-    static var timeAhead: Double { 200_000 }
-    var hasRoom: Bool { !isLeaving && inFlight < (isReady ? window : 1) }
-  }
-
-  enum SlotState: Equatable, Sendable {
-    case free
-    case task(TaskID)
-    /// Its task was taken back; the worker has not passed over it yet.
-    case revoked
   }
 
   init(maxWorkers: Int, maxTasksPerWorker: Int?) {
@@ -176,11 +135,12 @@ struct Scheduler<Work: Sendable, Handle: Sendable>: Sendable {
       let index = Int(id.index)
       guard tasks[index].generation == id.generation, tasks[index].state == .queued else { continue }
       queue.forgetOne()
-      let slot = workers[worker]!.takeSlot(for: id)
+      let slot = slots.take(of: worker, for: id)
+      workers[worker]!.assigned()
       tasks[index].state = .assigned
       tasks[index].worker = worker
       tasks[index].slot = slot
-      return Assignment(task: id, work: tasks[index].work!, worker: worker, handle: workers[worker]!.handle, slot: slot)
+      return Assignment(task: id, work: tasks[index].work!, worker: worker, handle: handles[worker]!, slot: slot)
     }
     return nil
   }
@@ -189,7 +149,6 @@ struct Scheduler<Work: Sendable, Handle: Sendable>: Sendable {
   private func workerWithRoom() -> Int? {
     var best: Int?
     var load = Int.max
-    // Field by field: a copy of a record would retain all that it holds.
     for index in workers.indices where workers[index]?.hasRoom ?? false {
       let inFlight = workers[index]!.inFlight
       if inFlight >= load { continue }
@@ -265,7 +224,7 @@ struct Scheduler<Work: Sendable, Handle: Sendable>: Sendable {
       workers[index]!.endsOnRequest = true
       workers[index]!.deadline = nil
       workers[index]!.killAt = min(worker.killAt ?? .max, killAt)
-      return worker.handle
+      return handles[index]
     }
   }
 
@@ -305,42 +264,9 @@ struct Scheduler<Work: Sendable, Handle: Sendable>: Sendable {
       workers[index]!.isLeaving = true
       workers[index]!.endsOnRequest = true
       if worker.isReady, let killAt = killAt() { workers[index]!.killAt = min(worker.killAt ?? .max, killAt) }
-      retired.append(worker.handle)
+      retired.append(handles[index]!)
     }
     return retired
-  }
-}
-
-extension Scheduler.WorkerRecord {
-  mutating func takeSlot(for id: TaskID) -> Int {
-    if freeSlots.isEmpty {
-      let more = slots.count..<min(slots.count * 2, ClaimTable.count)
-      slots.append(contentsOf: repeatElement(.free, count: more.count))
-      freeSlots = more.reversed()
-    }
-    let slot = freeSlots.removeLast()
-    slots[slot] = .task(id)
-    inFlight += 1
-    assignedInAll += 1
-    return slot
-  }
-
-  mutating func ended(_ id: TaskID, slot: Int, _ time: Double) {
-    begun = nil
-    if running == id {
-      running = nil
-      deadline = nil
-    }
-    answerDue = nil
-    // Longer times count at once, shorter ones after a while: too much in advance is worse than too little.
-    averageTime = averageTime.map { $0 + (time - $0) * (time > $0 ? 0.5 : 0.125) } ?? time
-    freeSlot(slot)
-  }
-
-  mutating func freeSlot(_ slot: Int) {
-    slots[slot] = .free
-    freeSlots.append(slot)
-    inFlight -= 1
   }
 }
 

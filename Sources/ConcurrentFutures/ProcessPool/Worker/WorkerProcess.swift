@@ -65,6 +65,7 @@ final class WorkerProcess {
     guard cp_pipe(&pipe) == 0 else { Self.refuse("the worker has no descriptor left") }
     Self.wakePipe = (pipe[0], pipe[1])
     CurrentWork.stopOfThisProcess = Self.stopFlag
+    cp_keep_freed_memory()
     cp_worker_signals(memory.stopRequest, Self.stopFlag, pipe[1])
     let started = cp_start_thread(
       { _ in
@@ -176,6 +177,7 @@ final class WorkerProcess {
   private func checkResidentSize(after now: UInt64) {
     guard largestResidentSize > 0, now >= nextResidentCheck else { return }
     nextResidentCheck = now &+ 100_000_000
+    if cp_resident_bytes() > largestResidentSize { cp_give_back_freed_memory() }
     if cp_resident_bytes() > largestResidentSize {
       largestResidentSize = 0
       send(OutgoingFrame(ChannelHeader(.leaving)))
