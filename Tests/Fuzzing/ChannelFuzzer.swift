@@ -112,7 +112,8 @@ private struct World {
 private func run(_ input: inout Input) {
   var world = World()
   let kinds: [ChannelHeader.Kind] = [
-    .hello, .started, .skipped, .returned, .threw, .threwRemote, .refused, .leaving, .run, .returned, .started, .refused,
+    .hello, .started, .skipped, .returned, .threw, .threwRemote, .refused, .leaving, .run, .returned, .started,
+    .refused,
   ]
   var current = world.tasks[0]
   do {
@@ -129,7 +130,7 @@ private func run(_ input: inout Input) {
         write(&world, header, payload)
       // Any header.
       case 4:
-        let position = Int(world.head) % ChannelMemory.ringSize
+        let position = Int(world.head % UInt64(ChannelMemory.ringSize))
         world.memory.toParent.advanced(by: position).copyMemory(from: input.bytes(32))
         world.head &+= 32
       // A long frame, in pieces.
@@ -141,7 +142,8 @@ private func run(_ input: inout Input) {
       case 6: world.head &+= UInt64(input.byte()) << 10
       case 7: world.head = input.number()
       // A claim word, and a task that is taken back.
-      case 8: world.memory.claims.words[world.tasks[Int(input.byte()) % world.tasks.count].slot] = UInt32(input.byte()) % 7
+      case 8:
+        world.memory.claims.words[world.tasks[Int(input.byte()) % world.tasks.count].slot] = UInt32(input.byte()) % 7
       default:
         if let claim = world.machine.unstarted(of: 0).first, world.memory.claims.revoke(claim.slot) {
           world.machine.revoked(claim, requeue: true)
@@ -158,7 +160,9 @@ private func run(_ input: inout Input) {
 private func write(_ world: inout World, _ header: ChannelHeader, _ payload: UnsafeRawBufferPointer) {
   let position = world.memory.toParent + Int(world.head % UInt64(ChannelMemory.ringSize)) & ~7
   header.store(to: position)
-  if payload.count > 0 { position.advanced(by: ChannelHeader.size).copyMemory(from: payload.baseAddress!, byteCount: payload.count) }
+  if payload.count > 0 {
+    position.advanced(by: ChannelHeader.size).copyMemory(from: payload.baseAddress!, byteCount: payload.count)
+  }
   // As much of it as is announced and fits; the rest is what lies in the ring.
   world.head &+= UInt64(min(header.paddedSize, ChannelMemory.ringSize / 2))
 }
