@@ -27,7 +27,7 @@ let package = Package(
     .target(name: "CProcessSupport"),
     .testTarget(
       name: "ConcurrentFuturesTests",
-      dependencies: ["ConcurrentFutures", "CProcessSupport"],
+      dependencies: ["ConcurrentFutures", "CPlatformSupport", "CProcessSupport"],
       swiftSettings: settings
     ),
   ]

@@ -130,7 +130,7 @@ private func run(_ input: inout Input) {
         write(&world, header, payload)
       // Any header.
       case 4:
-        let position = Int(world.head) % ChannelMemory.ringSize
+        let position = Int(world.head % UInt64(ChannelMemory.ringSize))
         world.memory.toParent.advanced(by: position).copyMemory(from: input.bytes(32))
         world.head &+= 32
       // A long frame, in pieces.
@@ -143,8 +143,7 @@ private func run(_ input: inout Input) {
       case 7: world.head = input.number()
       // A claim word, and a task that is taken back.
       case 8:
-        let slot = world.tasks[Int(input.byte()) % world.tasks.count].slot
-        world.memory.claims.words[slot] = UInt32(input.byte()) % 7
+        world.memory.claims.words[world.tasks[Int(input.byte()) % world.tasks.count].slot] = UInt32(input.byte()) % 7
       default:
         if let claim = world.machine.unstarted(of: 0).first, world.memory.claims.revoke(claim.slot) {
           world.machine.revoked(claim, requeue: true)

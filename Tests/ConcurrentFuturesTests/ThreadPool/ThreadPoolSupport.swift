@@ -1,3 +1,4 @@
+import CPlatformSupport
 import Foundation
 import Synchronization
 import Testing
@@ -15,8 +16,10 @@ enum NamedThreads {
   }
 
   static var current: String {
-    let name = try? String(contentsOfFile: "/proc/thread-self/comm", encoding: .utf8)
-    return name?.trimmingCharacters(in: .newlines) ?? ""
+    // Asked of the thread itself: files of /proc that Foundation reads may come out empty.
+    var name = [CChar](repeating: 0, count: 64)
+    cf_get_thread_name(&name, Int32(name.count))
+    return name.withUnsafeBufferPointer { String(cString: $0.baseAddress!) }
   }
 }
 
