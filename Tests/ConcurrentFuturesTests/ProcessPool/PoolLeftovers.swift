@@ -25,7 +25,7 @@ struct PoolLeftovers: Equatable, CustomStringConvertible {
       if target.contains("pidfd") { found.workers += 1 }
       if target.contains("memfd:concurrent-futures") { found.memoryObjects += 1 }
     }
-    let maps = String(decoding: manager.contents(atPath: "/proc/self/maps") ?? Data(), as: UTF8.self)
+    let maps = read("/proc/self/maps")
     found.mappings = maps.split(separator: "\n").count { $0.contains("memfd:concurrent-futures") }
     found.children = children(manager)
     #endif
@@ -36,17 +36,23 @@ struct PoolLeftovers: Equatable, CustomStringConvertible {
   private static func children(_ manager: FileManager) -> Int {
     let own = ProcessInfo.processInfo.processIdentifier
     return ((try? manager.contentsOfDirectory(atPath: "/proc")) ?? []).count { entry in
-      guard Int32(entry) != nil, let status = try? String(contentsOfFile: "/proc/\(entry)/stat", encoding: .utf8),
-        let rest = status.split(separator: ")").last?.split(separator: " "), rest.count > 1, rest[1] == "\(own)"
+      guard Int32(entry) != nil,
+        let rest = read("/proc/\(entry)/stat").split(separator: ")").last?.split(separator: " "),
+        rest.count > 1, rest[1] == "\(own)"
       else { return false }
-      let arguments = manager.contents(atPath: "/proc/\(entry)/cmdline") ?? Data()
-      return rest[0] == "Z" || arguments.contains(Data("(worker of".utf8))
+      return rest[0] == "Z" || read("/proc/\(entry)/cmdline").contains("(worker of")
     }
   }
-}
 
-extension Data {
-  fileprivate func contains(_ other: Data) -> Bool { range(of: other) != nil }
+  /// Foundation reads files of /proc in part or not at all, and leaks where one is empty.
+  private static func read(_ path: String) -> String {
+    guard let file = fopen(path, "r") else { return "" }
+    defer { fclose(file) }
+    var all: [UInt8] = []
+    var piece = [UInt8](repeating: 0, count: 4096)
+    while case let count = fread(&piece, 1, piece.count, file), count > 0 { all += piece[..<count] }
+    return String(decoding: all, as: UTF8.self)
+  }
 }
 
 /// After every test of the suite: no child, no zombie, no descriptor and no shared memory of a pool is left.
