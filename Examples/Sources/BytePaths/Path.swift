@@ -8,9 +8,12 @@ import Darwin
 
 /// A path as the system knows it: bytes, which need not be UTF-8. It is Codable, so it can be sent to a worker process.
 public struct Path: Codable, Sendable, Hashable {
+  /// The path, without a terminating zero.
   public var bytes: [UInt8]
 
+  /// A path of these bytes.
   public init(_ bytes: [UInt8]) { self.bytes = bytes }
+  /// A path of a string's UTF-8.
   public init(_ string: String) { bytes = Array(string.utf8) }
 
   /// The path that an argument of the command line stands for: where it is not UTF-8, Swift has put other characters into the string.
@@ -22,6 +25,7 @@ public struct Path: Codable, Sendable, Hashable {
     }
   }
 
+  /// This path, a slash and a name.
   public func appending(_ name: [UInt8]) -> Path {
     Path(bytes.last == UInt8(ascii: "/") ? bytes + name : bytes + [UInt8(ascii: "/")] + name)
   }
