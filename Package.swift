@@ -25,9 +25,11 @@ let package = Package(
     .target(name: "CPlatformSupport"),
     // The constructor that turns a re-executed program into a worker, and descriptor passing.
     .target(name: "CProcessSupport"),
+    // For tests: the C library under one name, whichever it is.
+    .target(name: "Libc", path: "Tests/Libc", swiftSettings: settings),
     .testTarget(
       name: "ConcurrentFuturesTests",
-      dependencies: ["ConcurrentFutures", "CPlatformSupport", "CProcessSupport"],
+      dependencies: ["ConcurrentFutures", "CPlatformSupport", "CProcessSupport", "Libc"],
       swiftSettings: settings
     ),
   ]

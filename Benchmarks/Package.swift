@@ -30,9 +30,8 @@ let package = Package(
     ),
     // The clocks and the heap's size: C because the names differ between platforms.
     .target(name: "CMeasure"),
-    // The library's coder, which is internal to it: see Codec/Package.swift.
-    .target(
-      name: "Codec", path: "Codec/Sources/Codec",
-      swiftSettings: settings + [.enableUpcomingFeature("InternalImportsByDefault")]),
+    // The library's coder, which is internal to it: a link to its folder with a public shim beside it, so that the measured types
+    // live in another module than the coder, as a user's do.
+    .target(name: "Codec", swiftSettings: settings + [.enableUpcomingFeature("InternalImportsByDefault")]),
   ]
 )

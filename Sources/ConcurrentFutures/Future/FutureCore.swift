@@ -60,29 +60,26 @@ extension _FutureCore {
 
   @inlinable @inline(__always)
   final func lock() -> FutureWord {
+    tryLock() ?? lockContended()
+  }
+
+  /// Nil if another thread holds the lock, or without a reason.
+  @inlinable @inline(__always)
+  final func tryLock() -> FutureWord? {
     let bits = word.load(ordering: .relaxed)
-    if bits & FutureWord.locked == 0,
+    guard bits & FutureWord.locked == 0,
       word.weakCompareExchange(
         expected: bits, desired: bits | FutureWord.locked, successOrdering: .acquiring, failureOrdering: .relaxed
       ).exchanged
-    {
-      return FutureWord(bits: bits)
-    }
-    return lockContended()
+    else { return nil }
+    return FutureWord(bits: bits)
   }
 
   @usableFromInline @inline(never)
   final func lockContended() -> FutureWord {
     var spins = 0
     while true {
-      let bits = word.load(ordering: .relaxed)
-      if bits & FutureWord.locked == 0,
-        word.weakCompareExchange(
-          expected: bits, desired: bits | FutureWord.locked, successOrdering: .acquiring, failureOrdering: .relaxed
-        ).exchanged
-      {
-        return FutureWord(bits: bits)
-      }
+      if let word = tryLock() { return word }
       spins += 1
       // The holder needs some nanoseconds, unless it lost its core: then it needs ours.
       if spins & 63 == 0 { sched_yield() } else { cf_pause() }

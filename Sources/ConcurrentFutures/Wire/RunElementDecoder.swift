@@ -1,7 +1,7 @@
 /// The decoder of one scalar out of a run, for types that decode themselves from a single value.
 ///
 /// That is how `[Double?]`, or an array of a type with a `Double` as its raw value, reads what was sent as `[Double]`.
-struct RunElementDecoder: Decoder, SingleValueDecodingContainer {
+struct RunElementDecoder: Decoder, ScalarDecodingContainer {
   let wire: DecodingContext
   let node: NodeHandle
   let element: RawElement
@@ -23,7 +23,7 @@ struct RunElementDecoder: Decoder, SingleValueDecodingContainer {
 
   func decodeNil() -> Bool { false }
 
-  private func scalar<T: WireScalar>(_ type: T.Type) throws -> T {
+  func scalar<T: WireScalar>(_ type: T.Type) throws -> T {
     do throws(WireFault) {
       let result: Result<T, WireFault> = withUnsafeBytes(of: bytes) { bytes in
         Result { () throws(WireFault) in try T.read(element: element.code, at: bytes.baseAddress!) }
@@ -33,23 +33,6 @@ struct RunElementDecoder: Decoder, SingleValueDecodingContainer {
       throw wire.error(type, error, codingPath)
     }
   }
-
-  func decode(_ type: Bool.Type) throws -> Bool { try scalar(type) }
-  func decode(_ type: String.Type) throws -> String { try scalar(type) }
-  func decode(_ type: Double.Type) throws -> Double { try scalar(type) }
-  func decode(_ type: Float.Type) throws -> Float { try scalar(type) }
-  func decode(_ type: Int.Type) throws -> Int { try scalar(type) }
-  func decode(_ type: Int8.Type) throws -> Int8 { try scalar(type) }
-  func decode(_ type: Int16.Type) throws -> Int16 { try scalar(type) }
-  func decode(_ type: Int32.Type) throws -> Int32 { try scalar(type) }
-  func decode(_ type: Int64.Type) throws -> Int64 { try scalar(type) }
-  func decode(_ type: Int128.Type) throws -> Int128 { try scalar(type) }
-  func decode(_ type: UInt.Type) throws -> UInt { try scalar(type) }
-  func decode(_ type: UInt8.Type) throws -> UInt8 { try scalar(type) }
-  func decode(_ type: UInt16.Type) throws -> UInt16 { try scalar(type) }
-  func decode(_ type: UInt32.Type) throws -> UInt32 { try scalar(type) }
-  func decode(_ type: UInt64.Type) throws -> UInt64 { try scalar(type) }
-  func decode(_ type: UInt128.Type) throws -> UInt128 { try scalar(type) }
 
   func decode<T: Decodable>(_ type: T.Type) throws -> T {
     // Scalar types decode themselves by asking for a single value, so they need no case here.

@@ -281,7 +281,7 @@ struct DecodingContext {
 }
 
 /// What a value's `init(from:)` is given, and its single-value container.
-struct ValueDecoder: Decoder, SingleValueDecodingContainer {
+struct ValueDecoder: Decoder, ScalarDecodingContainer {
   let wire: DecodingContext
   let node: NodeHandle
   // 32 bits, so that the whole fits the three words of an existential and costs no allocation.
@@ -322,7 +322,7 @@ struct ValueDecoder: Decoder, SingleValueDecodingContainer {
   func decodeNil() -> Bool { (try? wire.state.pointee.reader.tag(at: offset)) == Tag.null }
 
   @inline(__always)
-  private func scalar<T: WireScalar>(_ type: T.Type) throws -> T {
+  func scalar<T: WireScalar>(_ type: T.Type) throws -> T {
     do throws(WireFault) {
       var next = offset
       return try T.read(wire.state.pointee.reader, at: &next)
@@ -330,23 +330,6 @@ struct ValueDecoder: Decoder, SingleValueDecodingContainer {
       throw wire.error(type, error, codingPath)
     }
   }
-
-  func decode(_ type: Bool.Type) throws -> Bool { try scalar(type) }
-  func decode(_ type: String.Type) throws -> String { try scalar(type) }
-  func decode(_ type: Double.Type) throws -> Double { try scalar(type) }
-  func decode(_ type: Float.Type) throws -> Float { try scalar(type) }
-  func decode(_ type: Int.Type) throws -> Int { try scalar(type) }
-  func decode(_ type: Int8.Type) throws -> Int8 { try scalar(type) }
-  func decode(_ type: Int16.Type) throws -> Int16 { try scalar(type) }
-  func decode(_ type: Int32.Type) throws -> Int32 { try scalar(type) }
-  func decode(_ type: Int64.Type) throws -> Int64 { try scalar(type) }
-  func decode(_ type: Int128.Type) throws -> Int128 { try scalar(type) }
-  func decode(_ type: UInt.Type) throws -> UInt { try scalar(type) }
-  func decode(_ type: UInt8.Type) throws -> UInt8 { try scalar(type) }
-  func decode(_ type: UInt16.Type) throws -> UInt16 { try scalar(type) }
-  func decode(_ type: UInt32.Type) throws -> UInt32 { try scalar(type) }
-  func decode(_ type: UInt64.Type) throws -> UInt64 { try scalar(type) }
-  func decode(_ type: UInt128.Type) throws -> UInt128 { try scalar(type) }
 
   func decode<T: Decodable>(_ type: T.Type) throws -> T {
     do {

@@ -1,15 +1,8 @@
 import CPlatformSupport
+import Libc
 import Testing
 
 @testable import ConcurrentFutures
-
-#if canImport(Glibc)
-@preconcurrency import Glibc
-#elseif canImport(Musl)
-@preconcurrency import Musl
-#elseif canImport(Darwin)
-@preconcurrency import Darwin
-#endif
 
 /// The pools that should behave alike: threads, and processes.
 enum Executor: String, CaseIterable, CustomTestStringConvertible {

@@ -1,14 +1,7 @@
+import Libc
 import Testing
 
 @testable import ConcurrentFutures
-
-#if canImport(Glibc)
-@preconcurrency import Glibc
-#elseif canImport(Musl)
-@preconcurrency import Musl
-#elseif canImport(Darwin)
-@preconcurrency import Darwin
-#endif
 
 enum Death: String, Codable, Sendable, CaseIterable {
   case segmentationFault, trap, abort, exit0, exit3, kill
@@ -115,7 +108,7 @@ extension ProcessPools {
           }
         }
         let dying = pool.submit(death) { death -> Int in
-          fputs("last words\n", stderr)
+          writeError("last words\n")
           death.happen()
           return 1
         }
@@ -496,7 +489,7 @@ extension ProcessPools {
       try await withPool(workers: 1) { pool in
         let error = await #expect(throws: WorkerTerminatedError.self) {
           try await pool.submit(1) { (_: Int) -> Int in
-            for n in 0..<3000 { fputs("line \(n) of many\n", stderr) }
+            for n in 0..<3000 { writeError("line \(n) of many\n") }
             exit(4)
           }.value
         }

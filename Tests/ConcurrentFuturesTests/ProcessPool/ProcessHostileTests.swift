@@ -1,17 +1,10 @@
 #if os(Linux) || os(macOS)
 import CPlatformSupport
 import Dispatch
+import Libc
 import Testing
 
 @testable import ConcurrentFutures
-
-#if canImport(Glibc)
-@preconcurrency import Glibc
-#elseif canImport(Musl)
-@preconcurrency import Musl
-#elseif canImport(Darwin)
-@preconcurrency import Darwin
-#endif
 
 extension ProcessPools {
   /// What must hold whatever a worker sends, and what a task can see of its parent's wishes.

@@ -1,14 +1,7 @@
+import Libc
 import Testing
 
 @testable import ConcurrentFutures
-
-#if canImport(Glibc)
-@preconcurrency import Glibc
-#elseif canImport(Musl)
-@preconcurrency import Musl
-#elseif canImport(Darwin)
-@preconcurrency import Darwin
-#endif
 
 /// All that starts processes, one after the other: what is left after a test is that test's.
 @Suite(.serialized, .leavesNothingBehind) struct ProcessPools {}

@@ -1,15 +1,8 @@
+import Libc
 import Synchronization
 import Testing
 
 @testable import ConcurrentFutures
-
-#if canImport(Glibc)
-@preconcurrency import Glibc
-#elseif canImport(Musl)
-@preconcurrency import Musl
-#elseif canImport(Darwin)
-@preconcurrency import Darwin
-#endif
 
 private struct Secret: Codable, Sendable, Hashable { var value: Int }
 private enum Shape: Codable, Sendable, Equatable { case circle(Double), square(side: Double), none }

@@ -1,13 +1,8 @@
 #if os(Linux)
+import Libc
 import Testing
 
 @testable import ConcurrentFutures
-
-#if canImport(Glibc)
-@preconcurrency import Glibc
-#elseif canImport(Musl)
-@preconcurrency import Musl
-#endif
 
 /// What a worker that was taken over does while it should run its task.
 enum Attack: String, Codable, Sendable, CaseIterable {

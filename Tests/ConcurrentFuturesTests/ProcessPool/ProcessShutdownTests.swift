@@ -1,14 +1,7 @@
+import Libc
 import Testing
 
 @testable import ConcurrentFutures
-
-#if canImport(Glibc)
-@preconcurrency import Glibc
-#elseif canImport(Musl)
-@preconcurrency import Musl
-#elseif canImport(Darwin)
-@preconcurrency import Darwin
-#endif
 
 /// What a process has left over: descriptors, children.
 struct Leftovers: Codable, Sendable, Equatable {

@@ -1,15 +1,8 @@
 #if os(Linux) || os(macOS)
+import Libc
 import Testing
 
 @testable import ConcurrentFutures
-
-#if canImport(Glibc)
-@preconcurrency import Glibc
-#elseif canImport(Musl)
-@preconcurrency import Musl
-#elseif canImport(Darwin)
-@preconcurrency import Darwin
-#endif
 
 /// Decoded in the parent as slowly as it says.
 private struct SlowToDecode: Codable, Sendable {
@@ -134,12 +127,12 @@ extension ProcessPools {
           let inner = makePool(workers: 2)
           let quiet = (0..<50).map { inner.submit($0) { $0 } }
           let crashing = inner.submit(1) { (_: Int) -> Int in
-            fputs("last words\n", stderr)
+            writeError("last words\n")
             abort()
           }
           // More than a pipe holds: it waits, as it would without a pool.
           let loud = inner.submit(1, timeout: .milliseconds(300)) { (n: Int) -> Int in
-            for _ in 0..<10_000 { fputs("a line of thirty-two characters\n", stderr) }
+            for _ in 0..<10_000 { writeError("a line of thirty-two characters\n") }
             return n
           }
           let sum = outcome { try gather(quiet).wait().reduce(0, +) }
@@ -164,7 +157,7 @@ extension ProcessPools {
           let inner = makePool(workers: 1)
           defer { inner.shutdownAndWait() }
           let loud = inner.submit(1) { (n: Int) -> Int in
-            for _ in 0..<5000 { fputs("a line of thirty-two characters\n", stderr) }
+            for _ in 0..<5000 { writeError("a line of thirty-two characters\n") }
             return n
           }
           return [outcome { try loud.wait() }]

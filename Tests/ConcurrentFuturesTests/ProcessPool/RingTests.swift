@@ -1,15 +1,8 @@
 #if os(Linux) || os(macOS)
+import Libc
 import Testing
 
 @testable import ConcurrentFutures
-
-#if canImport(Glibc)
-@preconcurrency import Glibc
-#elseif canImport(Musl)
-@preconcurrency import Musl
-#elseif canImport(Darwin)
-@preconcurrency import Darwin
-#endif
 
 /// A channel whose two sides are both here.
 private final class Channel {

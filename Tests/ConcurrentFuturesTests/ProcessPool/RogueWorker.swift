@@ -1,13 +1,8 @@
 #if os(Linux)
+import Libc
 import Testing
 
 @testable import ConcurrentFutures
-
-#if canImport(Glibc)
-@preconcurrency import Glibc
-#elseif canImport(Musl)
-@preconcurrency import Musl
-#endif
 
 /// A worker that has been taken over, in its own process: the channel's memory, as anybody finds it there, and its socket.
 struct RogueChannel {

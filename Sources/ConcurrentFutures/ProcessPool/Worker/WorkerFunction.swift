@@ -28,14 +28,17 @@ extension FunctionReference {
       }
       return make(result)
     case .closure1(let closure, let argument, let result):
-      return Self.pair(argument, result) { Maker1(closure: closure, argument: $0) }
+      return MakeCall1(closure: closure).make(argument, result)
     case .asyncClosure1(let closure, let argument, let result):
-      return Self.pair(argument, result) { MakerAsync(closure: closure, argument: $0) }
+      return MakeCallAsync(closure: closure).make(argument, result)
     case .chunk(let closure, let argument, let result):
-      return Self.pair(argument, result) { MakerChunk(closure: closure, argument: $0) }
+      return MakeCallOfChunk(closure: closure).make(argument, result)
     case .closure2(let closure, let first, let second, let result):
       guard let second = second.codable else { return nil }
-      return Self.pair(first, result) { Maker2(closure: closure, first: $0, second: second) }
+      func make<B: Codable>(_ second: B.Type) -> (any WorkerFunction)? {
+        MakeCall2<B>(closure: closure).make(first, result)
+      }
+      return make(second)
     case .task(let type):
       guard let type = type.type as? any ProcessTask.Type else { return nil }
       func make<T: ProcessTask>(_ type: T.Type) -> any WorkerFunction { CallTask<T>() }
@@ -46,13 +49,6 @@ extension FunctionReference {
       return make(type)
     }
   }
-
-  private static func pair(
-    _ argument: TypeReference, _ result: TypeReference, _ maker: (any Codable.Type) -> any FunctionMaker
-  ) -> (any WorkerFunction)? {
-    guard let argument = argument.codable, let result = result.codable else { return nil }
-    return maker(argument).make(result)
-  }
 }
 
 extension TypeReference {
@@ -60,86 +56,67 @@ extension TypeReference {
   var codable: (any Codable.Type)? { type as? any Codable.Type }
 }
 
-/// Opens the existential types one after the other.
-private protocol FunctionMaker {
-  func make(_ result: any Codable.Type) -> any WorkerFunction
+/// Makes a call when its types are known: a closure without a result is another kind of function than one with.
+private protocol CallMaker {
+  func makeVoid<A: Codable>(_ argument: A.Type) -> any WorkerFunction
+  func make<A: Codable, R: Codable>(_ argument: A.Type, _ result: R.Type) -> any WorkerFunction
 }
 
-private struct Maker1: FunctionMaker {
-  let closure: ClosureReference
-  let argument: any Codable.Type
-  func make(_ result: any Codable.Type) -> any WorkerFunction {
-    func open<A: Codable>(_ a: A.Type) -> any WorkerFunction {
-      if result == Nothing.self {
-        let body = closure.closure(VoidClosure1<A>.self).call
-        return Call1<A, Nothing> { try Nothing(after: body($0)) }
-      }
-      func both<R: Codable>(_ r: R.Type) -> any WorkerFunction {
-        Call1(body: closure.closure(Closure1<A, R>.self).call)
-      }
-      return both(result)
+extension CallMaker {
+  /// Opens the existential types one after the other; nil if they do not exist here.
+  func make(_ argument: TypeReference, _ result: TypeReference) -> (any WorkerFunction)? {
+    guard let argument = argument.codable, let result = result.codable else { return nil }
+    func open<A: Codable>(_ argument: A.Type) -> any WorkerFunction {
+      func openBoth<R: Codable>(_ result: R.Type) -> any WorkerFunction { make(argument, result) }
+      return result == Nothing.self ? makeVoid(argument) : openBoth(result)
     }
     return open(argument)
   }
 }
 
-private struct MakerAsync: FunctionMaker {
+private struct MakeCall1: CallMaker {
   let closure: ClosureReference
-  let argument: any Codable.Type
-  func make(_ result: any Codable.Type) -> any WorkerFunction {
-    func open<A: Codable>(_ a: A.Type) -> any WorkerFunction {
-      if result == Nothing.self {
-        let body = closure.closure(VoidAsyncClosure1<A>.self).call
-        return CallAsync<A, Nothing> { try await Nothing(after: body($0)) }
-      }
-      func both<R: Codable>(_ r: R.Type) -> any WorkerFunction {
-        CallAsync(body: closure.closure(AsyncClosure1<A, R>.self).call)
-      }
-      return both(result)
-    }
-    return open(argument)
+  func makeVoid<A: Codable>(_ argument: A.Type) -> any WorkerFunction {
+    let body = closure.closure(VoidClosure1<A>.self).call
+    return Call1<A, Nothing> { try Nothing(after: body($0)) }
+  }
+  func make<A: Codable, R: Codable>(_ argument: A.Type, _ result: R.Type) -> any WorkerFunction {
+    Call1(body: closure.closure(Closure1<A, R>.self).call)
   }
 }
 
-private struct MakerChunk: FunctionMaker {
+private struct MakeCallAsync: CallMaker {
   let closure: ClosureReference
-  let argument: any Codable.Type
-  func make(_ result: any Codable.Type) -> any WorkerFunction {
-    func open<A: Codable>(_ a: A.Type) -> any WorkerFunction {
-      if result == Nothing.self {
-        let body = closure.closure(VoidClosure1<A>.self).call
-        return Call1<[A], [Nothing]> { elements in try elements.map { try Nothing(after: body($0)) } }
-      }
-      func both<R: Codable>(_ r: R.Type) -> any WorkerFunction {
-        let body = closure.closure(Closure1<A, R>.self).call
-        return Call1<[A], [R]> { elements in try elements.map(body) }
-      }
-      return both(result)
-    }
-    return open(argument)
+  func makeVoid<A: Codable>(_ argument: A.Type) -> any WorkerFunction {
+    let body = closure.closure(VoidAsyncClosure1<A>.self).call
+    return CallAsync<A, Nothing> { try await Nothing(after: body($0)) }
+  }
+  func make<A: Codable, R: Codable>(_ argument: A.Type, _ result: R.Type) -> any WorkerFunction {
+    CallAsync(body: closure.closure(AsyncClosure1<A, R>.self).call)
   }
 }
 
-private struct Maker2: FunctionMaker {
+private struct MakeCallOfChunk: CallMaker {
   let closure: ClosureReference
-  let first: any Codable.Type
-  let second: any Codable.Type
-  func make(_ result: any Codable.Type) -> any WorkerFunction {
-    func open<A: Codable>(_ a: A.Type) -> any WorkerFunction {
-      func two<B: Codable>(_ b: B.Type) -> any WorkerFunction {
-        if result == Nothing.self {
-          let body = closure.closure(VoidClosure2<A, B>.self).call
-          return Call1<Arguments2<A, B>, Nothing> { try Nothing(after: body($0.first, $0.second)) }
-        }
-        func all<R: Codable>(_ r: R.Type) -> any WorkerFunction {
-          let body = closure.closure(Closure2<A, B, R>.self).call
-          return Call1<Arguments2<A, B>, R> { try body($0.first, $0.second) }
-        }
-        return all(result)
-      }
-      return two(second)
-    }
-    return open(first)
+  func makeVoid<A: Codable>(_ argument: A.Type) -> any WorkerFunction {
+    let body = closure.closure(VoidClosure1<A>.self).call
+    return Call1<[A], [Nothing]> { elements in try elements.map { try Nothing(after: body($0)) } }
+  }
+  func make<A: Codable, R: Codable>(_ argument: A.Type, _ result: R.Type) -> any WorkerFunction {
+    let body = closure.closure(Closure1<A, R>.self).call
+    return Call1<[A], [R]> { elements in try elements.map(body) }
+  }
+}
+
+private struct MakeCall2<B: Codable>: CallMaker {
+  let closure: ClosureReference
+  func makeVoid<A: Codable>(_ argument: A.Type) -> any WorkerFunction {
+    let body = closure.closure(VoidClosure2<A, B>.self).call
+    return Call1<Arguments2<A, B>, Nothing> { try Nothing(after: body($0.first, $0.second)) }
+  }
+  func make<A: Codable, R: Codable>(_ argument: A.Type, _ result: R.Type) -> any WorkerFunction {
+    let body = closure.closure(Closure2<A, B, R>.self).call
+    return Call1<Arguments2<A, B>, R> { try body($0.first, $0.second) }
   }
 }
 
