@@ -47,6 +47,7 @@ final class PoolCore: TaskExecutor, @unchecked Sendable {
   }
   /// Where a test, or a user who knows better, can stop threads from coming out of Dispatch.
   let startsThreads: @Sendable (_ label: String, _ body: @escaping @Sendable () -> Void) -> Void
+  let briefWaits = BriefWaits()
   /// Done when everything is but the tasks that wait for it.
   let drained = Future<Void>()
   /// Done when the last thread has left.
@@ -145,7 +146,10 @@ final class PoolCore: TaskExecutor, @unchecked Sendable {
   }
 
   /// - Parameter isNew: no other thread knows the item yet.
-  func submit(_ item: _PoolItem, _ lane: Lane, _ admission: Admission = .ifRoom, isNew: Bool = false) {
+  /// - Parameter isAwaited: the caller looks for the item's end, and wakes workers itself if none has come for it.
+  func submit(
+    _ item: _PoolItem, _ lane: Lane, _ admission: Admission = .ifRoom, isNew: Bool = false, isAwaited: Bool = false
+  ) {
     item.home = id
     let worker = Worker.current(of: self)
     if lane == .medium, let worker {
@@ -163,7 +167,7 @@ final class PoolCore: TaskExecutor, @unchecked Sendable {
       } else if state.queue.wouldGrow(lane) {
         dropSpent(&state, &freed)
       }
-      return state.submit(entry, lane, name: name)
+      return state.submit(entry, lane, name: name, isAwaited: isAwaited)
     }
     settle(freed)
     switch action {
@@ -173,6 +177,9 @@ final class PoolCore: TaskExecutor, @unchecked Sendable {
       release([entry])
     }
   }
+
+  /// Wakes a worker if something is queued that nobody is on the way to.
+  func wakeForQueue() { wake(withState { $0.wakeForQueue() }) }
 
   /// Work that a worker makes goes into its own deque: no lock, and the newest is at hand when the worker waits for it. A
   /// limit of the queue does not apply: a worker that waited for space could wait for itself.

@@ -81,10 +81,11 @@ struct PoolState: ~Copyable {
     }
   }
 
-  mutating func submit(_ entry: QueueEntry, _ lane: Lane, name: String) -> SubmitAction {
+  /// - Parameter isAwaited: the caller has time to see whether a worker that is up comes for it, and asks again.
+  mutating func submit(_ entry: QueueEntry, _ lane: Lane, name: String, isAwaited: Bool = false) -> SubmitAction {
     if let error = rejection(name: name) { return .rejected(error) }
     queue.append(entry, lane)
-    return .accepted(wakeForQueue())
+    return .accepted(isAwaited && active > 0 ? .nobody : wakeForQueue())
   }
 
   /// A job of a Task that prefers this pool; it was accepted with its Task and has to run, also while the pool drains.

@@ -87,16 +87,23 @@ import Testing
 }
 
 @Suite struct ThreadPoolRunTests {
-  @Test func runHopsToThePoolAndBack() async throws {
+  /// A call that is alone is looked for by its own thread; beside others it is suspended at once.
+  private func beside(_ alone: Bool, _ pool: ThreadPool) { if !alone { _ = pool.core.briefWaits.begin() } }
+
+  @Test(arguments: [true, false])
+  func runHopsToThePoolAndBack(alone: Bool) async throws {
     let pool = ThreadPool(maxWorkers: 1, name: "hop")
+    beside(alone, pool)
     let inside = try await pool.run { NamedThreads.current }
     #expect(inside == "hop-1")
     #expect(NamedThreads.current != "hop-1")
     await pool.shutdown()
   }
 
-  @Test func bodySeesTaskLocalsPriorityAndCancellation() async throws {
+  @Test(arguments: [true, false])
+  func bodySeesTaskLocalsPriorityAndCancellation(alone: Bool) async throws {
     let pool = ThreadPool(maxWorkers: 1)
+    beside(alone, pool)
     let (running, asked) = (Gate(), Gate())
     let task = Task(priority: .low) {
       try await Trace.$id.withValue(3) {
@@ -117,8 +124,10 @@ import Testing
     await pool.shutdown()
   }
 
-  @Test func cancelledBeforeItStartsItThrowsAtOnceThoughAllWorkersAreBlocked() async throws {
+  @Test(arguments: [true, false])
+  func cancelledBeforeItStartsItThrowsAtOnceThoughAllWorkersAreBlocked(alone: Bool) async throws {
     let pool = ThreadPool(maxWorkers: 1)
+    beside(alone, pool)
     let blockade = await Blockade(pool, 1)
     let ran = Tally()
     let tasks = (0..<20).map { _ in Task { try await pool.run { _ = ran.add() } } }
@@ -136,8 +145,10 @@ import Testing
   }
 
   /// Cancellation meets the start: the body runs or it does not, and the call tells the truth about it.
-  @Test func cancellationThatRacesWithTheStartIsConsistent() async throws {
+  @Test(arguments: [true, false])
+  func cancellationThatRacesWithTheStartIsConsistent(alone: Bool) async throws {
     let pool = ThreadPool(maxWorkers: 2)
+    beside(alone, pool)
     let (ran, returned) = (Tally(), Tally())
     await withTaskGroup(of: Void.self) { group in
       for index in 0..<2_000 {
@@ -153,11 +164,28 @@ import Testing
     await pool.shutdown()
   }
 
-  @Test func errorsAndTheEndOfThePoolAreThrown() async throws {
+  @Test(arguments: [true, false])
+  func errorsAndTheEndOfThePoolAreThrown(alone: Bool) async throws {
     let pool = ThreadPool(maxWorkers: 1)
+    beside(alone, pool)
     await #expect(throws: TestError(2)) { try await pool.run { throw TestError(2) } }
     await pool.shutdown()
     await #expect(throws: ExecutorShutDownError.self) { try await pool.run { 1 } }
+  }
+
+  /// Nobody is woken for a call that is looked for, as long as the worker may come by itself.
+  @Test func workerThatIsBlockedDoesNotHoldACallUp() async throws {
+    let pool = ThreadPool(maxWorkers: 2)
+    let blockade = await Blockade(pool, 1)
+    for _ in 0..<300 {
+      // Also when the other worker has gone to sleep.
+      let value = try await pool.run { 1 }
+      #expect(value == 1)
+    }
+    await eventually { pool.core.withState { $0.idle.count == 1 } }
+    #expect(try await pool.run { 2 } == 2)
+    try await blockade.end()
+    await pool.shutdown()
   }
 
   @Test func runWorksInsideAnAsynchronousBodyOfTheSamePool() async throws {

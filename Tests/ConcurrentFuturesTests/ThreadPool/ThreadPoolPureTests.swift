@@ -245,6 +245,50 @@ private final class Shared<Value: ~Copyable & Sendable>: Sendable {
   }
 }
 
+@Suite(.enabled(if: CPUCount.available > 1)) struct ThreadPoolBriefWaitsTests {
+  @Test func onlyACallThatIsAloneIsLookedFor() {
+    let waits = BriefWaits()
+    let (first, second) = (waits.begin(), waits.begin())
+    #expect(first && !second)
+    waits.end()
+    let third = waits.begin()
+    #expect(!third)
+    waits.end()
+    waits.end()
+    let last = waits.begin()
+    #expect(last)
+  }
+
+  @Test func afterFailuresInARowOnlyEverySixteenthIsLookedFor() {
+    let waits = BriefWaits()
+    func tries(_ count: Int, succeeding: Bool) -> Int {
+      (0..<count).count { _ in
+        defer { waits.end() }
+        guard waits.begin() else { return false }
+        waits.looked(succeeding)
+        return true
+      }
+    }
+    #expect(tries(4, succeeding: false) == 4)
+    #expect(tries(160, succeeding: false) == 10)
+    // The first that succeeds makes them usual again.
+    #expect((1...16).contains { _ in tries(1, succeeding: true) == 1 })
+    #expect(tries(20, succeeding: true) == 20)
+  }
+
+  @Test func aTaskIsSuspendedNowAndThenThoughAllSucceed() {
+    let waits = BriefWaits()
+    let looked = (0..<1000).map { _ in
+      defer { waits.end() }
+      let mayLook = waits.begin()
+      if mayLook { waits.looked(true) }
+      return mayLook
+    }
+    #expect(looked.firstIndex(of: false) == 256)
+    #expect(looked.count { !$0 } == 3)
+  }
+}
+
 @Suite struct ThreadPoolLockTests {
   @Test func lockExcludesOthers() async throws {
     let counter = Counter()

@@ -87,6 +87,16 @@ private enum Wakened: Equatable {
     #expect(!first.isIdle && !second.isIdle)
   }
 
+  @Test func whoAwaitsItsItemIsLeftToAskAgainWhileAWorkerIsUp() {
+    var state = PoolState(maximum: 2, spareLimit: 0)
+    // Nobody is there who could come by itself.
+    let start = Wakened(state.submit(entry(), .medium, name: "pure", isAwaited: true))
+    #expect(start == .start(1))
+    _ = startWorking(&state, 2)
+    let submission = Wakened(state.submit(entry(), .medium, name: "pure", isAwaited: true))
+    #expect(submission == .nobody)
+  }
+
   @Test func nobodyIsWokenWhileEnoughAreSearching() {
     var state = PoolState(maximum: 4, spareLimit: 0)
     let first = Wakened(state.submit(entry(), .medium, name: "pure"))
