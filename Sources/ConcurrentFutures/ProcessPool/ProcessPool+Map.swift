@@ -68,11 +68,13 @@ extension ProcessPool {
 
   /// Transforms elements in the workers, and gives each one's outcome as it comes.
   ///
-  /// Elements are taken from the sequence only as there is room for them, so that it may be endless.
+  /// Elements are taken from the sequence only as there is room for them, so that it may be endless. Short ones travel some together, as
+  /// many as take a worker about a quarter of a millisecond; each has its own outcome, as soon as it has ended, and a fault is that
+  /// of its element alone.
   ///
   /// - Parameters:
-  ///   - arguments: the elements.
-  ///   - maxInFlight: how many may be submitted and not yet taken out; by default 8 for each worker.
+  ///   - arguments: the elements; taken in the consumer's thread.
+  ///   - maxInFlight: how many may be submitted and not yet taken out; by default 8 for each worker, and more where elements are short.
   ///   - ordered: results in the elements' order; otherwise as they are done.
   ///   - timeout: how long each element may run, counted from the start of its execution; then its result is a ``TimeoutError``.
   ///     nil for no limit.
@@ -82,8 +84,8 @@ extension ProcessPool {
     of arguments: some Sequence<A> & Sendable, maxInFlight: Int? = nil, ordered: Bool = true,
     timeout: Duration? = nil, retries: Int = 0, _ transform: @escaping @Sendable (A) throws -> R
   ) -> ResultStream<R> {
-    ResultStream(arguments, maxInFlight: maxInFlight ?? 8 * core.maxWorkers, ordered: ordered) { [self] element in
-      submit(element, timeout: timeout, retries: retries, transform)
+    results(arguments, maxInFlight, ordered, timeout, retries, unpack: { (result: R) in result }) {
+      () throws(TaskEncodingError) in try FunctionRegistry.closure1(transform, .each)
     }
   }
 
@@ -92,9 +94,26 @@ extension ProcessPool {
     of arguments: some Sequence<A> & Sendable, maxInFlight: Int? = nil, ordered: Bool = true,
     timeout: Duration? = nil, retries: Int = 0, _ transform: @escaping @Sendable (A) throws -> Void
   ) -> ResultStream<Void> {
-    ResultStream(arguments, maxInFlight: maxInFlight ?? 8 * core.maxWorkers, ordered: ordered) { [self] element in
-      submit(element, timeout: timeout, retries: retries, transform)
+    results(arguments, maxInFlight, ordered, timeout, retries, unpack: { (_: Nothing) in () }) {
+      () throws(TaskEncodingError) in try FunctionRegistry.closure1(void: transform, .each)
     }
+  }
+
+  private func results<A: Codable & Sendable, Received: Codable & Sendable, R: Sendable>(
+    _ arguments: some Sequence<A> & Sendable, _ maxInFlight: Int?, _ ordered: Bool, _ timeout: Duration?,
+    _ retries: Int, unpack: @escaping @Sendable (Received) -> R,
+    _ function: () throws(TaskEncodingError) -> FunctionDefinition
+  ) -> ResultStream<R> {
+    require(maxInFlight.map { $0 > 0 } ?? true, "maxInFlight must be greater than 0")
+    require(retries >= 0, "retries must not be negative")
+    let definition: FunctionDefinition
+    do { definition = try function() } catch {
+      return ResultStream(arguments, ordered: ordered, SingleResults(limit: maxInFlight ?? 1) { _ in .failed(error) })
+    }
+    return ResultStream(
+      arguments, ordered: ordered,
+      ElementFeed(
+        definition, core, mostInFlight: maxInFlight, timeout: timeout, retries: retries, unpack: unpack))
   }
 }
 

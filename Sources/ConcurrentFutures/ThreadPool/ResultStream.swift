@@ -11,14 +11,20 @@ public struct ResultStream<R: Sendable>: Sequence, AsyncSequence, Sendable {
 
   private let pump: ResultPump<R>
 
+  init<E: Sendable, Batches: ResultBatches>(
+    _ elements: some Sequence<E> & Sendable, ordered: Bool, _ batches: Batches
+  ) where Batches.Input == E, Batches.Output == R {
+    let source = ElementSource(elements)
+    pump = ResultPump(batches, ordered: ordered) { source.next().map(batches.submit) }
+  }
+
   /// - Parameter submit: starts the work for one element. Called in the consumer's thread.
   init<E: Sendable>(
     _ elements: some Sequence<E> & Sendable, maxInFlight: Int, ordered: Bool,
     _ submit: @escaping @Sendable (E) -> Future<R>
   ) {
     require(maxInFlight > 0, "maxInFlight must be greater than 0, not \(maxInFlight)")
-    let source = ElementSource(elements)
-    pump = ResultPump(maxInFlight: maxInFlight, ordered: ordered) { source.next().map(submit) }
+    self.init(elements, ordered: ordered, SingleResults(limit: maxInFlight, submit))
   }
 
   /// An iterator that blocks for each result.
@@ -49,6 +55,34 @@ public struct ResultStream<R: Sendable>: Sequence, AsyncSequence, Sendable {
       await loop.pump.next()
     }
   }
+}
+
+/// Starts the work for elements, in the consumer's thread; some at a time, if that is better.
+protocol ResultBatches<Input, Output>: Sendable {
+  associatedtype Input
+  associatedtype Output: Sendable
+  /// How many elements may be submitted and not handed out.
+  var limit: Int { get }
+  /// How many are submitted together.
+  var batchSize: Int { get }
+  /// The future of an element, whose work has begun at the latest when `flush` is called.
+  func submit(_ element: Input) -> Future<Output>
+  func flush()
+}
+
+/// Each element by itself.
+struct SingleResults<Input, Output: Sendable>: ResultBatches {
+  let limit: Int
+  private let start: @Sendable (Input) -> Future<Output>
+
+  init(limit: Int, _ start: @escaping @Sendable (Input) -> Future<Output>) {
+    self.limit = limit
+    self.start = start
+  }
+
+  var batchSize: Int { 1 }
+  func submit(_ element: Input) -> Future<Output> { start(element) }
+  func flush() {}
 }
 
 /// One loop: when its iterator is gone, nobody will come for the rest.
@@ -86,13 +120,13 @@ private final class ResultPump<R: Sendable>: Sendable {
     var inFlight: Int { ready.count + pending.count }
   }
 
-  private let maxInFlight: Int
+  private let batches: any ResultBatches
   private let ordered: Bool
   private let submitNext: @Sendable () -> Future<R>?
   private let state = Mutex(State())
 
-  init(maxInFlight: Int, ordered: Bool, submitNext: @escaping @Sendable () -> Future<R>?) {
-    self.maxInFlight = maxInFlight
+  init(_ batches: some ResultBatches, ordered: Bool, submitNext: @escaping @Sendable () -> Future<R>?) {
+    self.batches = batches
     self.ordered = ordered
     self.submitNext = submitNext
   }
@@ -173,8 +207,13 @@ private final class ResultPump<R: Sendable>: Sendable {
   ///
   /// At least one each time, so that the workers are kept busy. Where elements come slowly, what is ready does not wait for more of them.
   private func fill() {
+    // Not before there is room for a whole batch.
+    let room = batches.limit - batches.batchSize
+    guard state.withLock({ !$0.sourceHasEnded && $0.inFlight <= room }) else { return }
+    defer { batches.flush() }
     let begin = cf_now()
-    while state.withLock({ !$0.sourceHasEnded && $0.inFlight < maxInFlight }) {
+    var before = begin
+    while state.withLock({ !$0.sourceHasEnded && $0.inFlight < batches.limit }) {
       guard let future = submitNext() else {
         state.withLock { $0.sourceHasEnded = true }
         return
@@ -185,7 +224,11 @@ private final class ResultPump<R: Sendable>: Sendable {
         _ = state.withLock { $0.pending.insert(future) }
         future.addDoneCallback { [weak self] future in self?.isDone(future) }
       }
-      if cf_now() &- begin > 50_000, state.withLock({ $0.ready.first?.isDone ?? false }) { return }
+      let now = cf_now()
+      // The element does not wait for others that come as slowly.
+      if now &- before > 50_000 { batches.flush() }
+      before = now
+      if now &- begin > 50_000, state.withLock({ $0.ready.first?.isDone ?? false }) { return }
     }
   }
 

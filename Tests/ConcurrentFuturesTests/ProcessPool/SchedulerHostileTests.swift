@@ -40,7 +40,8 @@ import Testing
     }
     for kind in answers { #expect(isViolation(kind, a.task, slot: a.slot, machine), "not started") }
     #expect(isViolation(.skipped, a.task, slot: a.slot, machine), "not revoked")
-    for kind in answers + [.started, .skipped] {
+    #expect(isViolation(.unpacked, a.task, slot: a.slot, machine), "not started")
+    for kind in answers + [.started, .skipped, .unpacked] {
       #expect(isViolation(kind, a.task, slot: b.slot, machine), "another task's slot")
       #expect(isViolation(kind, a.task, slot: free, machine))
       #expect(isViolation(kind, a.task, slot: 65535, machine))
@@ -53,6 +54,30 @@ import Testing
     for kind in answers { #expect(isViolation(kind, b.task, slot: b.slot, machine), "the other one") }
     try machine.hears(.returned, a.task, slot: a.slot, worker: 0)
     #expect(isViolation(.returned, a.task, slot: a.slot, machine), "answered twice")
+    #expect(isViolation(.unpacked, a.task, slot: a.slot, machine), "ended")
+  }
+
+  /// An answer after which others follow leaves its task where it is.
+  @Test func aPartOfAnAnswerEndsNothing() throws {
+    var (machine, tasks) = try machine(tasks: 2)
+    let (a, b) = (tasks[0], tasks[1])
+    func part(_ id: TaskID, slot: Int) throws -> Int? {
+      let header = ChannelHeader(.returned, slot: slot, task: id.bits, function: 1)
+      guard case .partly(let work) = try machine.heard(header, worker: 0, now: 0, initializerTask: nil) else {
+        Issue.record("it is a part")
+        return nil
+      }
+      return work
+    }
+    #expect(throws: ChannelViolation.self) { try part(a.task, slot: a.slot) }
+    try machine.hears(.started, a.task, slot: a.slot, worker: 0)
+    let (first, second) = (try part(a.task, slot: a.slot), try part(a.task, slot: a.slot))
+    #expect(first == a.work && second == a.work)
+    #expect(throws: ChannelViolation.self) { try part(b.task, slot: b.slot) }
+    // It is still the one that the worker's end costs.
+    let death = machine.workerGone(0) { _ in true }
+    #expect(death.lost == [a.work])
+    #expect(machine.queued == [b.task])
   }
 
   @Test func theInitializersFailureIsBelievedOnlyBeforeTheWorkerIsReady() throws {

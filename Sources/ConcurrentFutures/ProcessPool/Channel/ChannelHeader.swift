@@ -34,6 +34,8 @@ struct ChannelHeader {
     case refused = 22
     /// The worker wants to end (its resident size is over the limit).
     case leaving = 23
+    /// The elements of a chunk are decoded. They run one after the other, and each has an answer.
+    case unpacked = 24
 
     var isFromWorker: Bool { rawValue >= Kind.hello.rawValue }
     var isAnswer: Bool {
@@ -51,7 +53,7 @@ struct ChannelHeader {
   var slot = 0
   /// Which task.
   var task: UInt64 = 0
-  /// Which function.
+  /// To the worker: which function. In an answer: how many more answers of the same task follow, for other elements of its chunk.
   var function: UInt32 = 0
   /// Descriptors that belong to the payload.
   var descriptors = 0
@@ -59,8 +61,9 @@ struct ChannelHeader {
   var segments = 0
   /// Bytes of the payload in front of the message.
   var prefix = 0
-  /// In answers: how long the task ran, in nanoseconds, at most 4 s.
+  /// In answers: how long the task has run, in nanoseconds, at most 4 s.
   var nanoseconds: UInt32 = 0
+  var answersToCome: Int { Int(function) }
 
   init(_ kind: Kind, slot: Int = 0, task: UInt64 = 0, function: UInt32 = 0, nanoseconds: UInt32 = 0) {
     self.kind = kind

@@ -19,9 +19,9 @@ final class DriverState {
   @exclusivity(unchecked) var deliveries: [Delivery] = []
   @exclusivity(unchecked) var nextDelivery = 0
   @exclusivity(unchecked) var spin = AdaptiveSpin()
-  /// What is being taken in, and of it what ended.
+  /// What is being taken in, and what of it are answers.
   @exclusivity(unchecked) var received: [ReceivedFrame] = []
-  @exclusivity(unchecked) var ended: [(ProcessWork, Int)] = []
+  @exclusivity(unchecked) var answers: [(ProcessWork, Int)] = []
   /// The work that a thread is waiting for that drives at the moment instead of the driver's thread.
   @exclusivity(unchecked) var helped: ProcessWork?
   @exclusivity(unchecked) var helpSpin = AdaptiveSpin()

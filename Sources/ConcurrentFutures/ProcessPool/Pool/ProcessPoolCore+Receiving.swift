@@ -40,10 +40,14 @@ extension ProcessPoolCore {
               setsClock = true
             }
           case .ready: ready += takeStartingIfReady(&state)
+          case .unpacked(let work): try work?.hears(header)
+          case .partly(let work):
+            try work?.hears(header)
+            if let work { driverState.answers.append((work, index)) }
           case .ended(let work):
             // What has also ended is not announced as running.
             started = nil
-            if let work { driverState.ended.append((work, index)) }
+            if let work { driverState.answers.append((work, index)) }
           case .initializerFailed: failedInitializer = driverState.received[index]
           case .noted: break
           }
@@ -60,15 +64,16 @@ extension ProcessPoolCore {
     if setsClock, driverState.helped != nil { driver.wake() }
     if let started { _ = started.setRunning() }
     for future in ready { driverState.deliveries.append(.started(future)) }
-    for (work, index) in driverState.ended {
-      if work === driverState.helped, !work.hasCallbacks {
-        work.finish(driverState.received[index])
+    for (work, index) in driverState.answers {
+      let answer = driverState.received[index]
+      if work === driverState.helped, !work.hasCallbacks(answer.header) {
+        work.finish(answer)
       } else {
-        driverState.deliveries.append(.answer(work, driverState.received[index]))
+        driverState.deliveries.append(.answer(work, answer))
       }
     }
-    if !driverState.ended.isEmpty { worker.standardError.taskEnded() }
-    driverState.ended.removeAll(keepingCapacity: true)
+    if !driverState.answers.isEmpty { worker.standardError.taskEnded() }
+    driverState.answers.removeAll(keepingCapacity: true)
     if let failedInitializer { initializerFailed(failedInitializer, driverState) }
   }
 

@@ -32,6 +32,8 @@ final class ProcessPoolCore: @unchecked Sendable {
   /// was told to. Long, since large answers on a loaded machine take their time. In nanoseconds; tests shorten it.
   @exclusivity(unchecked) var patience: UInt64 = 30_000_000_000
   private let closuresWork: Bool
+  /// A worker ends after so many tasks.
+  let recycles: Bool
 
   init(name: String, maxWorkers: Int, maxTasksPerWorker: Int?, blueprint: WorkerBlueprint) {
     self.name = name
@@ -39,6 +41,7 @@ final class ProcessPoolCore: @unchecked Sendable {
     self.blueprint = blueprint
     gracePeriod = blueprint.options.terminationGracePeriod.clampedNanoseconds
     closuresWork = blueprint.isSameBuild
+    recycles = maxTasksPerWorker != nil
     state = AdaptivelyLocked(
       State(scheduler: PoolScheduler(maxWorkers: maxWorkers, maxTasksPerWorker: maxTasksPerWorker)))
     LivePools.add(self)
@@ -46,7 +49,7 @@ final class ProcessPoolCore: @unchecked Sendable {
 
   // MARK: submitting
 
-  func submit(_ work: ProcessWork, retries: Int) {
+  func submit(_ work: ProcessWork, retries: Int, wasAccepted: Bool = false) {
     if work.function.needsSameBuild, !closuresWork {
       work.fail(
         TaskEncodingError(
@@ -58,7 +61,7 @@ final class ProcessPoolCore: @unchecked Sendable {
     var followUp = FollowUp()
     var refusal: (any Error)?
     state.withLock { state in
-      switch state.scheduler.submit(work, retries: retries) {
+      switch state.scheduler.submit(work, retries: retries, wasAccepted: wasAccepted) {
       case .accepted(let id):
         work.id = id
         dispatch(&state, &followUp)

@@ -1,5 +1,5 @@
 #if os(Linux) || os(macOS)
-/// One submitted task on the parent's side: its encoded argument, which is kept until the answer comes, and its future.
+/// One submitted task on the parent's side: its encoded argument, which is kept until the answer comes, and its future or futures.
 class ProcessWork: FutureProducer, @unchecked Sendable {
   let function: FunctionDefinition
   private let short: ShortPayload
@@ -37,8 +37,14 @@ class ProcessWork: FutureProducer, @unchecked Sendable {
   /// The worker says that it has started. False: the future is cancelled.
   func setRunning() -> Bool { preconditionFailure("abstract") }
   override func help(_ future: _FutureCore) -> Bool { pool.help(self, future) }
-  /// Whether completing the future runs code of the user.
-  var hasCallbacks: Bool { preconditionFailure("abstract") }
+  /// A frame about the running task that may come more than once, or not for every task. Under the scheduler's lock.
+  func hears(_ header: ChannelHeader) throws(ChannelViolation) {
+    if header.kind == .unpacked || header.answersToCome > 0 {
+      throw ChannelViolation(what: "it answered a task in parts that has none")
+    }
+  }
+  /// Whether to take this answer runs code of the user, apart from decoding.
+  func hasCallbacks(_ answer: ChannelHeader) -> Bool { preconditionFailure("abstract") }
   func finish(_ answer: ReceivedFrame) { preconditionFailure("abstract") }
   @discardableResult func fail(_ error: any Error) -> Bool { preconditionFailure("abstract") }
   func cancelFuture() { preconditionFailure("abstract") }
@@ -64,7 +70,7 @@ final class TypedProcessWork<Received: Decodable & Sendable, Output: Sendable>: 
     return made
   }
 
-  override var hasCallbacks: Bool { future?.acquired().hasObservers ?? false }
+  override func hasCallbacks(_ answer: ChannelHeader) -> Bool { future?.acquired().hasObservers ?? false }
   override func setRunning() -> Bool { (try? future?.setRunningOrNotifyCancel()) ?? true }
 
   override func finish(_ answer: ReceivedFrame) {

@@ -7,6 +7,8 @@ enum FunctionReference {
   case asyncClosure1(ClosureReference, TypeReference, TypeReference)
   /// A closure of one argument over an array, giving an array.
   case chunk(ClosureReference, TypeReference, TypeReference)
+  /// A closure of one argument over each element of an array, giving an answer for each.
+  case each(ClosureReference, TypeReference, TypeReference)
   case task(TypeReference)
   case asyncTask(TypeReference)
 
@@ -23,8 +25,9 @@ enum FunctionReference {
     case .closure2(let closure, let a, let b, let r): write(2, closure, [a, b, r])
     case .asyncClosure1(let closure, let a, let r): write(3, closure, [a, r])
     case .chunk(let closure, let a, let r): write(4, closure, [a, r])
-    case .task(let type): write(5, nil, [type])
-    case .asyncTask(let type): write(6, nil, [type])
+    case .each(let closure, let a, let r): write(5, closure, [a, r])
+    case .task(let type): write(6, nil, [type])
+    case .asyncTask(let type): write(7, nil, [type])
     }
     return writer.bytes
   }
@@ -33,7 +36,7 @@ enum FunctionReference {
     var reader = ReferenceReader(bytes)
     guard let tag = reader.byte() else { return nil }
     var closure = ClosureReference(offset: 0)
-    if tag <= 4 {
+    if tag <= 5 {
       guard let offset = reader.number() else { return nil }
       closure = ClosureReference(offset: offset)
     }
@@ -41,8 +44,8 @@ enum FunctionReference {
     func next() -> TypeReference? { TypeReference(from: &reader) }
     switch tag {
     case 0: self = .closure0(closure, first)
-    case 5: self = .task(first)
-    case 6: self = .asyncTask(first)
+    case 6: self = .task(first)
+    case 7: self = .asyncTask(first)
     default:
       guard let second = next() else { return nil }
       switch tag {
@@ -52,6 +55,7 @@ enum FunctionReference {
         self = .closure2(closure, first, second, third)
       case 3: self = .asyncClosure1(closure, first, second)
       case 4: self = .chunk(closure, first, second)
+      case 5: self = .each(closure, first, second)
       default: return nil
       }
     }

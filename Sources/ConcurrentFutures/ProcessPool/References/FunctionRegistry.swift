@@ -22,7 +22,7 @@ final class FunctionDefinition: Sendable {
 /// program submits the same few functions again and again.
 enum FunctionRegistry {
   struct Key: Hashable {
-    enum Kind: UInt8 { case closure0, closure1, closure2, asyncClosure1, chunk, task, asyncTask }
+    enum Kind: UInt8 { case closure0, closure1, closure2, asyncClosure1, chunk, each, task, asyncTask }
     let kind: Kind
     let code: UInt
     let first: ObjectIdentifier
@@ -109,6 +109,7 @@ enum FunctionRegistry {
       let name = "a closure (\(argument)) -> \(name(result))"
       switch kind {
       case .chunk: return (.chunk(closure, argumentType, resultType), name)
+      case .each: return (.each(closure, argumentType, resultType), name)
       case .asyncClosure1: return (.asyncClosure1(closure, argumentType, resultType), name)
       default: return (.closure1(closure, argumentType, resultType), name)
       }

@@ -9,6 +9,10 @@ extension Scheduler {
     case ready
     /// A task has begun; nil when it is not ours any more.
     case started(TaskID, Work?)
+    /// The elements of a chunk are about to run; nil when it is not ours any more.
+    case unpacked(Work?)
+    /// An element of a chunk has ended, and others follow; nil when the chunk is not ours any more.
+    case partly(Work?)
     /// A task has ended; nil when it is not ours any more.
     case ended(Work?)
     /// The initializer has failed.
@@ -40,7 +44,9 @@ extension Scheduler {
       return .noted
     case .returned, .threw, .threwRemote, .refused:
       if header.task == initializerTask, !workers[index]!.isReady { return .initializerFailed }
+      if header.answersToCome > 0 { return .partly(try begun(id, slot: header.slot, worker: index)) }
       return .ended(try ended(id, slot: header.slot, worker: index, nanoseconds: header.nanoseconds))
+    case .unpacked: return .unpacked(try begun(id, slot: header.slot, worker: index))
     case .configure, .define, .initialize, .run, .forget:
       throw ChannelViolation(what: "it sent a frame that goes the other way")
     }
@@ -63,16 +69,22 @@ extension Scheduler {
     return tasks[Int(id.index)].work
   }
 
-  private mutating func ended(
-    _ id: TaskID, slot: Int, worker index: Int, nanoseconds: UInt32
-  ) throws(ChannelViolation) -> Work? {
+  /// The task that the worker has announced and speaks of; nil when it is not ours any more.
+  private func begun(_ id: TaskID, slot: Int, worker index: Int) throws(ChannelViolation) -> Work? {
     guard slots[index, slot] == .task(id), workers[index]!.begun == slot else {
       throw ChannelViolation(what: "it answered a task that it had not started")
     }
-    let isOurs = isInFlight(id, slot: slot, worker: index)
+    return isInFlight(id, slot: slot, worker: index) ? tasks[Int(id.index)].work : nil
+  }
+
+  private mutating func ended(
+    _ id: TaskID, slot: Int, worker index: Int, nanoseconds: UInt32
+  ) throws(ChannelViolation) -> Work? {
+    let work = try begun(id, slot: slot, worker: index)
     workers[index]!.ended(id, Double(nanoseconds))
     slots.giveBack(slot, of: index)
-    return isOurs ? remove(id) : nil
+    if work != nil { remove(id) }
+    return work
   }
 
   private mutating func skipped(slot: Int, worker index: Int) throws(ChannelViolation) {

@@ -78,11 +78,12 @@ struct Scheduler<Work: Sendable, Handle: Sendable>: Sendable {
     case broken(any Error)
   }
 
-  mutating func submit(_ work: Work, retries: Int) -> SubmitAction {
+  /// - Parameter wasAccepted: it has been submitted before, in a chunk that its worker did not get to the end of.
+  mutating func submit(_ work: Work, retries: Int, wasAccepted: Bool = false) -> SubmitAction {
     switch phase {
     case .stopped(let error): return .broken(error)
-    case .draining: return .rejected
-    case .open: break
+    case .draining where !wasAccepted: return .rejected
+    case .open, .draining: break
     }
     let index: UInt32
     if let free = freeTasks.popLast() {

@@ -11,6 +11,26 @@ enum WorkerOutcome {
 /// A function that is ready to run in the worker.
 protocol WorkerFunction {
   func run(_ payload: borrowing IncomingPayload, _ coder: PayloadCoder) -> WorkerOutcome
+  /// The same for a function that has more than one answer; it returns the last.
+  func run(
+    _ payload: borrowing IncomingPayload, _ coder: PayloadCoder, _ listener: some PartialListener
+  ) -> WorkerOutcome
+}
+
+extension WorkerFunction {
+  func run(
+    _ payload: borrowing IncomingPayload, _ coder: PayloadCoder, _ listener: some PartialListener
+  ) -> WorkerOutcome {
+    run(payload, coder)
+  }
+}
+
+/// What is told of a chunk while it runs.
+protocol PartialListener {
+  /// Its elements are decoded, and will run.
+  func unpacked()
+  /// An element has ended, and so many will follow.
+  func ended(_ outcome: WorkerOutcome, toCome: Int)
 }
 
 extension FunctionReference {
@@ -33,6 +53,8 @@ extension FunctionReference {
       return MakeCallAsync(closure: closure).make(argument, result)
     case .chunk(let closure, let argument, let result):
       return MakeCallOfChunk(closure: closure).make(argument, result)
+    case .each(let closure, let argument, let result):
+      return MakeCallOfEach(closure: closure).make(argument, result)
     case .closure2(let closure, let first, let second, let result):
       guard let second = second.codable else { return nil }
       func make<B: Codable>(_ second: B.Type) -> (any WorkerFunction)? {
@@ -105,6 +127,17 @@ private struct MakeCallOfChunk: CallMaker {
   func make<A: Codable, R: Codable>(_ argument: A.Type, _ result: R.Type) -> any WorkerFunction {
     let body = closure.closure(Closure1<A, R>.self).call
     return Call1<[A], [R]> { elements in try elements.map(body) }
+  }
+}
+
+private struct MakeCallOfEach: CallMaker {
+  let closure: ClosureReference
+  func makeVoid<A: Codable>(_ argument: A.Type) -> any WorkerFunction {
+    let body = closure.closure(VoidClosure1<A>.self).call
+    return CallEach<A, Nothing> { try Nothing(after: body($0)) }
+  }
+  func make<A: Codable, R: Codable>(_ argument: A.Type, _ result: R.Type) -> any WorkerFunction {
+    CallEach(body: closure.closure(Closure1<A, R>.self).call)
   }
 }
 
@@ -182,6 +215,27 @@ private struct Call1<A: Codable, R: Codable>: WorkerFunction {
     let argument: A
     do { argument = try coder.decode(A.self, from: payload) } catch { return .refused(.argument, describe(error)) }
     return finish(coder) { try body(argument) }
+  }
+}
+
+private struct CallEach<A: Codable, R: Codable>: WorkerFunction {
+  let body: (A) throws -> R
+
+  func run(_ payload: borrowing IncomingPayload, _ coder: PayloadCoder) -> WorkerOutcome {
+    .refused(.argument, "a chunk of elements has an answer for each")
+  }
+
+  func run(
+    _ payload: borrowing IncomingPayload, _ coder: PayloadCoder, _ listener: some PartialListener
+  ) -> WorkerOutcome {
+    let elements: [A]
+    do { elements = try coder.decode([A].self, from: payload) } catch { return .refused(.argument, describe(error)) }
+    guard let last = elements.last else { return .refused(.argument, "the chunk has no elements") }
+    listener.unpacked()
+    for (number, element) in elements.dropLast().enumerated() {
+      listener.ended(finish(coder) { try body(element) }, toCome: elements.count - 1 - number)
+    }
+    return finish(coder) { try body(last) }
   }
 }
 

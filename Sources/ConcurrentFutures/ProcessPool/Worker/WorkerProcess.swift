@@ -8,6 +8,9 @@ func processWorkerMain(_ mark: UnsafePointer<CChar>) {
   WorkerProcess(mark: String(cString: mark)).serve()
 }
 
+/// At most as many as an answer's header has room for.
+private func nanoseconds(since start: UInt64) -> UInt32 { UInt32(min(cf_now() &- start, UInt64(UInt32.max))) }
+
 /// The child's side: reads frames, runs what they ask for, answers.
 ///
 /// Tasks run on the process's main thread, one at a time, with its large stack. A second thread watches the socket for the
@@ -153,7 +156,22 @@ final class WorkerProcess {
   }
 
   private func run(_ header: ChannelHeader, _ payload: IncomingPayload) {
-    run(header) { functions[header.function]?.run(payload, coder) ?? Self.unknownFunction }
+    let listener = ChunkListener(worker: self, header: header, start: cf_now())
+    run(header) { functions[header.function]?.run(payload, coder, listener) ?? Self.unknownFunction }
+  }
+
+  private struct ChunkListener: PartialListener {
+    let worker: WorkerProcess
+    let header: ChannelHeader
+    let start: UInt64
+
+    func unpacked() { worker.send(OutgoingFrame(ChannelHeader(.unpacked, slot: header.slot, task: header.task))) }
+
+    func ended(_ outcome: WorkerOutcome, toCome: Int) {
+      cp_flush()
+      if WorkerProcess.isStopRequested { cp_exit(0) }
+      worker.answer(header, outcome, nanoseconds: nanoseconds(since: start), toCome: toCome)
+    }
   }
 
   private func run(_ header: ChannelHeader, _ body: () -> WorkerOutcome) {
@@ -168,14 +186,15 @@ final class WorkerProcess {
     cp_flush()
     // The parent stops this worker for this very task: nobody waits for the answer.
     guard memory.claims.finish(header.slot) else { cp_exit(0) }
-    let spent = cf_now() &- start
-    answer(header, outcome, nanoseconds: UInt32(min(spent, UInt64(UInt32.max))))
-    checkResidentSize(after: start &+ spent)
+    answer(header, outcome, nanoseconds: nanoseconds(since: start))
+    checkResidentSize()
   }
 
   /// A worker that has grown too large leaves when its task has ended. Looked at ten times a second at most.
-  private func checkResidentSize(after now: UInt64) {
-    guard largestResidentSize > 0, now >= nextResidentCheck else { return }
+  private func checkResidentSize() {
+    guard largestResidentSize > 0 else { return }
+    let now = cf_now()
+    guard now >= nextResidentCheck else { return }
     nextResidentCheck = now &+ 100_000_000
     if cp_resident_bytes() > largestResidentSize { cp_give_back_freed_memory() }
     if cp_resident_bytes() > largestResidentSize {
@@ -186,9 +205,10 @@ final class WorkerProcess {
 
   // MARK: answering
 
-  private func answer(_ request: ChannelHeader, _ outcome: WorkerOutcome, nanoseconds: UInt32) {
+  private func answer(_ request: ChannelHeader, _ outcome: WorkerOutcome, nanoseconds: UInt32, toCome: Int = 0) {
     func header(_ kind: ChannelHeader.Kind) -> ChannelHeader {
-      ChannelHeader(kind, slot: request.slot, task: request.task, nanoseconds: nanoseconds)
+      ChannelHeader(
+        kind, slot: request.slot, task: request.task, function: UInt32(toCome), nanoseconds: nanoseconds)
     }
     switch outcome {
     case .returned(let message):

@@ -1,0 +1,255 @@
+#if os(Linux) || os(macOS)
+import Libc
+import Testing
+
+@testable import ConcurrentFutures
+
+/// In a worker: how often each element has begun. Every worker has the same memory.
+nonisolated(unsafe) private var begins: SharedArray<UInt32>?
+
+/// Gives a worker the memory where elements are counted.
+private struct CountingInitializer: ProcessTask {
+  let counts: SharedArray<UInt32>
+  func run() throws -> Int {
+    begins = counts
+    return 0
+  }
+}
+
+/// Counts an element, and says how often it has begun with this time. No two workers have one element at once.
+private func begin(_ element: Int) -> UInt32 {
+  begins!.withUnsafeMutableBufferPointer { counts in
+    counts[element] += 1
+    return counts[element]
+  }
+}
+
+/// A number that cannot always travel.
+private struct Picky: Codable, Sendable {
+  enum Manner: UInt8, Codable { case easy, refusesToBeEncoded, cannotBeDecoded, killsWhoDecodes }
+  var number: Int
+  var manner = Manner.easy
+  let home = getpid()
+
+  init(_ number: Int, _ manner: Manner = .easy) {
+    self.number = number
+    self.manner = manner
+  }
+
+  init(from decoder: any Decoder) throws {
+    var container = try decoder.unkeyedContainer()
+    number = try container.decode(Int.self)
+    manner = try container.decode(Manner.self)
+    if manner == .cannotBeDecoded { throw RemoteError(typeName: "Picky", message: "\(number)") }
+    if manner == .killsWhoDecodes { abort() }
+  }
+
+  func encode(to encoder: any Encoder) throws {
+    if manner == .refusesToBeEncoded { throw RemoteError(typeName: "Picky", message: "\(number)") }
+    var container = encoder.unkeyedContainer()
+    try container.encode(number)
+    try container.encode(manner)
+  }
+}
+
+private func outcome<T>(_ result: Result<T, any Error>) -> String {
+  switch result {
+  case .success(let value): "\(value)"
+  case .failure(let error as TaskEncodingError): "\(error.subject)"
+  case .failure(let error): "\(type(of: error))"
+  }
+}
+
+extension ProcessPools {
+  /// Streams of results, whose short elements travel together.
+  @Suite(.timeLimit(.minutes(4))) struct Results {
+    private func withCountingPool(
+      _ count: Int, workers: Int = 2, _ body: (ProcessPool, SharedArray<UInt32>) async throws -> Void
+    ) async throws {
+      let counts = try SharedArray<UInt32>(repeating: 0, count: count)
+      let pool = makePool(workers: workers, initializer: CountingInitializer(counts: counts))
+      do { try await body(pool, counts) } catch {
+        await pool.killWorkers()
+        throw error
+      }
+      await pool.shutdown()
+    }
+
+    @Test(arguments: [true, false])
+    func shortElementsTravelTogether(ordered: Bool) async throws {
+      try await withPool { pool in
+        let function = try FunctionRegistry.closure1({ @Sendable (n: Int) -> Int in n * 2 }, .each)
+        let feed = ElementFeed<Int, Int, Int>(
+          function, pool.core, mostInFlight: nil, timeout: nil, retries: 0, unpack: { $0 })
+        var seen: [Int] = []
+        for await result in ResultStream(0..<20_000, ordered: ordered, feed) { seen.append(try result.get()) }
+        #expect((ordered ? seen : seen.sorted()) == (0..<20_000).map { $0 * 2 })
+        #expect(feed.batchSize > 10)
+        // With room for few there is room for few together.
+        let narrow = ElementFeed<Int, Int, Int>(
+          function, pool.core, mostInFlight: 16, timeout: nil, retries: 0, unpack: { $0 })
+        for await _ in ResultStream(0..<2000, ordered: ordered, narrow) { #expect(narrow.batchSize <= 2) }
+      }
+    }
+
+    @Test func longElementsAndThoseWithATimeLimitTravelAlone() async throws {
+      try await withPool { pool in
+        let function = try FunctionRegistry.closure1({ @Sendable (n: Int) -> Int in n }, .each)
+        let limited = ElementFeed<Int, Int, Int>(
+          function, pool.core, mostInFlight: nil, timeout: .seconds(60), retries: 0, unpack: { $0 })
+        for await _ in ResultStream(0..<2000, ordered: true, limited) {}
+        #expect(limited.batchSize == 1)
+        let large = try FunctionRegistry.closure1({ @Sendable (bytes: [UInt8]) -> Int in bytes.count }, .each)
+        let feed = ElementFeed<[UInt8], Int, Int>(
+          large, pool.core, mostInFlight: nil, timeout: nil, retries: 0, unpack: { $0 })
+        let bytes = [UInt8](repeating: 1, count: 300 << 10)
+        for await result in ResultStream(repeatElement(bytes, count: 100), ordered: true, feed) {
+          let length = try result.get()
+          #expect(length == bytes.count)
+          #expect(feed.batchSize == 1)
+        }
+      }
+    }
+
+    @Test(arguments: [true, false], [0, 1])
+    func aDeathCostsItsElementOnlyAndNoElementRunsTwice(ordered: Bool, retries: Int) async throws {
+      let count = 6000
+      try await withCountingPool(count) { pool, counts in
+        let results = pool.results(of: 0..<count, ordered: ordered, retries: retries) { (n: Int) -> Int in
+          let time = begin(n)
+          // These die each time, and those the first time only.
+          if n % 1500 == 700 || (n % 1500 == 701 && time == 1) { abort() }
+          if n % 100 == 99 { throw CancellationError() }
+          return n
+        }
+        var outcomes: [String] = []
+        for await result in results { outcomes.append(outcome(result)) }
+        func dies(_ n: Int) -> Bool { n % 1500 == 700 || (n % 1500 == 701 && retries == 0) }
+        let expected = (0..<count).map { n in
+          dies(n) ? "WorkerTerminatedError" : n % 100 == 99 ? "CancellationError" : "\(n)"
+        }
+        #expect(ordered ? outcomes == expected : outcomes.sorted() == expected.sorted())
+        for n in 0..<count {
+          let times = retries > 0 && [700, 701].contains(n % 1500) ? 2 : 1
+          #expect(counts[n] == times, "element \(n)")
+        }
+      }
+    }
+
+    @Test(arguments: [true, false])
+    func whatCannotTravelCostsItsElementOnly(ordered: Bool) async throws {
+      let count = 3000
+      try await withCountingPool(count) { pool, counts in
+        let elements = (0..<count).map { n in
+          switch n {
+          case 800, 2000: Picky(n, .refusesToBeEncoded)
+          case 1200, 2001: Picky(n, .cannotBeDecoded)
+          case 1700, 2300: Picky(n, .killsWhoDecodes)
+          default: Picky(n)
+          }
+        }
+        let results = pool.results(of: elements, ordered: ordered) { (element: Picky) -> Picky in
+          _ = begin(element.number)
+          var answer = element
+          // In the parent, or in the worker.
+          if element.number % 1000 == 4 { answer.manner = .cannotBeDecoded }
+          if element.number % 1000 == 5 { answer.manner = .refusesToBeEncoded }
+          return answer
+        }
+        var outcomes: [String] = []
+        for await result in results { outcomes.append(outcome(result.map(\.number))) }
+        let expected = (0..<count).map { n in
+          switch n {
+          case 800, 2000, 1200, 2001: "argument"
+          case 1700, 2300: "WorkerTerminatedError"
+          default: [4, 5].contains(n % 1000) ? "result" : "\(n)"
+          }
+        }
+        #expect(ordered ? outcomes == expected : outcomes.sorted() == expected.sorted())
+        let never = Set([800, 2000, 1200, 2001, 1700, 2300])
+        for n in 0..<count { #expect(counts[n] == (never.contains(n) ? 0 : 1), "element \(n)") }
+      }
+    }
+
+    /// The rest of the chunk of an element that hangs is given up with it, and its worker is stopped.
+    @Test(arguments: [true, false])
+    func aLoopThatIsLeftStopsWhatRuns(ordered: Bool) async throws {
+      try await withPool(workers: 1) { pool in
+        var seen = 0
+        for await _ in pool.results(
+          of: 0..., ordered: ordered,
+          { (n: Int) -> Int in
+            while opaque(n) == 2500 {}
+            return n
+          })
+        {
+          seen += 1
+          if seen == 2500 { break }
+        }
+        #expect(seen == 2500)
+        try await #expect(pool.submit(1) { $0 }.value == 1)
+      }
+    }
+
+    /// What had been accepted runs although the pool takes nothing new when its chunk has to travel again.
+    @Test func aShutdownLosesNoElementThatWasAccepted() async throws {
+      let count = 50_000
+      try await withCountingPool(count, workers: 1) { pool, counts in
+        var outcomes: [String] = []
+        var end: Task<Void, Never>?
+        for await result in pool.results(
+          of: 0..<count,
+          { (n: Int) -> Int in
+            _ = begin(n)
+            if n % 50 == 25 { exit(0) }
+            return n
+          })
+        {
+          outcomes.append(outcome(result))
+          if outcomes.count == 2000 { end = Task { await pool.shutdown() } }
+        }
+        await end?.value
+        let accepted = outcomes.firstIndex(of: "ExecutorShutDownError") ?? count
+        #expect(accepted >= 2000)
+        for n in 0..<accepted {
+          #expect(outcomes[n] == (n % 50 == 25 ? "WorkerTerminatedError" : "\(n)"))
+          #expect(counts[n] == 1)
+        }
+        for n in accepted..<count { #expect(outcomes[n] == "ExecutorShutDownError" && counts[n] == 0) }
+      }
+    }
+
+    @Test func killedWorkersLoseNothingThatMayRunAgain() async throws {
+      try await withPool(workers: 2) { pool in
+        let killer = Task {
+          for _ in 0..<40 where !Task.isCancelled {
+            _ = try? await pool.submit(1) { $0 }.value
+            if let victim = pool.workerProcessIdentifiers.randomElement() { kill(victim, SIGKILL) }
+          }
+        }
+        var next = 0
+        for await result in pool.results(of: 0..<20_000, retries: 100, { $0 + 1 }) {
+          next += 1
+          let value = try result.get()
+          #expect(value == next)
+        }
+        #expect(next == 20_000)
+        killer.cancel()
+        await killer.value
+      }
+    }
+
+    @Test func aFunctionThatCannotTravelFailsEachElement() async throws {
+      try await withPool(workers: 1) { pool in
+        let captured = opaque(5)
+        var count = 0
+        for await result in pool.results(of: 0..<3, { $0 + captured }) {
+          #expect(throws: TaskEncodingError.self) { try result.get() }
+          count += 1
+        }
+        #expect(count == 3)
+      }
+    }
+  }
+}
+#endif
