@@ -27,9 +27,11 @@ let package = Package(
     .target(name: "CProcessSupport"),
     // For tests: the C library under one name, whichever it is.
     .target(name: "Libc", path: "Tests/Libc", swiftSettings: settings),
+    // For tests: gates between processes.
+    .target(name: "CTestSupport", path: "Tests/CTestSupport"),
     .testTarget(
       name: "ConcurrentFuturesTests",
-      dependencies: ["ConcurrentFutures", "CPlatformSupport", "CProcessSupport", "Libc"],
+      dependencies: ["ConcurrentFutures", "CPlatformSupport", "CProcessSupport", "CTestSupport", "Libc"],
       swiftSettings: settings
     ),
   ]

@@ -8,3 +8,6 @@
 
 /// Writes to standard error: `stderr` is a variable, which only this module may use.
 public func writeError(_ text: String) { fputs(text, stderr) }
+
+/// Blocks for good: a task that ends only with its process.
+public func stayForever() -> Never { while true { pause() } }

@@ -56,12 +56,18 @@ import Testing
   }
 
   @Test func cancelledFutureWhoseOperationThrowsStaysCancelled() async {
+    let (started, thrown) = (Gate(), Gate())
     let future = Future<Int>(operation: {
-      try await Task.sleep(for: .seconds(3600))
-      return 1
+      defer { thrown.open() }
+      started.open()
+      await untilCancelled()
+      throw TestError()
     })
+    await started.wait()
     #expect(future.cancel())
+    await thrown.wait()
     await #expect(throws: CancellationError.self) { try await future.value }
+    #expect(future.isCancelled)
   }
 
   @Test func operationThatThrowsCancellationErrorFails() async {

@@ -1,5 +1,3 @@
-import CPlatformSupport
-import Libc
 import Testing
 
 @testable import ConcurrentFutures
@@ -28,45 +26,25 @@ enum Executor: String, CaseIterable, CustomTestStringConvertible {
   }
 }
 
-/// A word that the test and its tasks see at once, wherever these run: a gate, or a mark.
-struct SharedWord: Codable, Sendable {
-  private let memory: SharedArray<UInt32>
-
-  init() throws { memory = try SharedArray(repeating: 0, count: 1) }
-
-  var isSet: Bool { memory.withUnsafeMutableBufferPointer { cf_load_acquire($0.baseAddress!) } != 0 }
-  func set() { memory.withUnsafeMutableBufferPointer { cf_store_release($0.baseAddress!, 1) } }
-
-  /// Blocks until the word is set; false after some minutes, so that a broken test ends.
-  func waitUntilSet() -> Bool {
-    // A gate of this process is no gate of another: looked at every millisecond.
-    for _ in 0..<patience * 1000 {
-      if isSet { return true }
-      usleep(1000)
-    }
-    return false
-  }
-}
-
 struct EveryError: Error, Codable, Equatable { var code: Int }
 
 /// Says that it runs, waits for its gate, and returns its number.
 struct Gated: ProcessTask {
   var number = 0
-  let begun: SharedWord
-  let gate: SharedWord
+  let begun: SharedGate
+  let gate: SharedGate
 
   func run() throws -> Int {
-    begun.set()
-    if !gate.waitUntilSet() { throw EveryError(code: -1) }
+    begun.open()
+    if !gate.wait() { throw EveryError(code: -1) }
     return number
   }
 }
 
 struct Mark: ProcessTask {
-  let mark: SharedWord
+  let mark: SharedGate
   func run() -> Bool {
-    mark.set()
+    mark.open()
     return true
   }
 }

@@ -28,12 +28,13 @@ extension ProcessPools {
     @Test(arguments: Executor.allCases)
     func aTaskThatRunsIsRunningAndOthersWait(on executor: Executor) async throws {
       try await executor.withPool(workers: 1) { pool in
-        let (begun, gate) = try (SharedWord(), SharedWord())
+        let (begun, gate) = try (SharedGate(), SharedGate())
         let first = pool.submit(Gated(number: 1, begun: begun, gate: gate))
         let second = pool.submit(Doubled(number: 2))
-        #expect(await soon { begun.isSet && first.isRunning })
+        await begun.opened()
+        await eventually { first.isRunning }
         #expect(second.state == .pending)
-        gate.set()
+        gate.open()
         let firstValue = try await first.value
         #expect(firstValue == 1)
         let secondValue = try await second.value
@@ -44,11 +45,11 @@ extension ProcessPools {
 
     @Test(arguments: Executor.allCases)
     func aQueuedTaskThatIsCancelledNeverRuns(on executor: Executor) async throws {
-      let mark = try SharedWord()
+      let mark = try SharedGate()
       try await executor.withPool(workers: 1) { pool in
-        let (begun, gate) = try (SharedWord(), SharedWord())
+        let (begun, gate) = try (SharedGate(), SharedGate())
         let first = pool.submit(Gated(begun: begun, gate: gate))
-        #expect(await soon { begun.isSet })
+        await begun.opened()
         let queued = pool.submit(Mark(mark: mark))
         let told = Gate()
         queued.addDoneCallback { _ in told.open() }
@@ -57,11 +58,11 @@ extension ProcessPools {
         #expect(queued.cancel(), "cancelled before")
         await told.wait()
         await #expect(throws: CancellationError.self) { try await queued.value }
-        gate.set()
+        gate.open()
         _ = try await first.value
         #expect(!first.cancel(), "it has ended")
       }
-      #expect(!mark.isSet)
+      #expect(!mark.isOpen)
     }
 
     @Test(arguments: Executor.allCases)
@@ -77,13 +78,13 @@ extension ProcessPools {
     @Test(arguments: Executor.allCases)
     func shutdownThatCancelsEndsOnlyWhatHasNotBegun(on executor: Executor) async throws {
       let pool = executor.makePool(workers: 1)
-      let (begun, gate) = try (SharedWord(), SharedWord())
+      let (begun, gate) = try (SharedGate(), SharedGate())
       let first = pool.submit(Gated(number: 5, begun: begun, gate: gate))
-      #expect(await soon { begun.isSet })
+      await begun.opened()
       let queued = (0..<10).map { pool.submit(Doubled(number: $0)) }
       async let shutdown: Void = pool.shutdown(cancelPending: true)
-      #expect(await soon { !queued.contains { !$0.isCancelled } })
-      gate.set()
+      await eventually { !queued.contains { !$0.isCancelled } }
+      gate.open()
       await shutdown
       let firstValue = try await first.value
       #expect(firstValue == 5)
@@ -116,7 +117,7 @@ extension ProcessPools {
         var sum = 0
         for await future in asCompleted(futures) { sum += try await future.value }
         #expect(sum == 199 * 200)
-        #expect(await soon { tally.count == 200 })
+        await eventually { tally.count == 200 }
         let results = try await gatherResults(futures + [pool.submit(Throw(code: 1))]).value
         #expect(results.count == 201)
         let last = try #require(results.last)
@@ -127,12 +128,12 @@ extension ProcessPools {
     @Test(arguments: Executor.allCases)
     func oneWaitersTimeLimitLeavesTheTaskAndOtherWaitersAlone(on executor: Executor) async throws {
       try await executor.withPool(workers: 1) { pool in
-        let (begun, gate) = try (SharedWord(), SharedWord())
+        let (begun, gate) = try (SharedGate(), SharedGate())
         let future = pool.submit(Gated(number: 9, begun: begun, gate: gate))
         async let other = future.value
         await #expect(throws: TimeoutError.self) { try await future.value(within: .milliseconds(20)) }
         #expect(!future.isDone)
-        gate.set()
+        gate.open()
         let otherValue = try await other
         #expect(otherValue == 9)
       }

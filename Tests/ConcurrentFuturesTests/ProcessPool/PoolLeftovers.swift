@@ -65,13 +65,10 @@ struct LeavesNothingBehind: SuiteTrait, TestTrait, TestScoping {
     try await function()
     // A pool that was dropped drains by itself.
     var left = PoolLeftovers()
-    guard
-      await !soon({
-        left = PoolLeftovers.now()
-        return left == PoolLeftovers()
-      })
-    else { return }
-    Issue.record("left after the test: \(left)")
+    await eventually("left after the test: \(left)", within: .seconds(10)) {
+      left = PoolLeftovers.now()
+      return left == PoolLeftovers()
+    }
   }
 }
 

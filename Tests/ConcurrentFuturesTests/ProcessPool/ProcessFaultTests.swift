@@ -79,17 +79,12 @@ struct DyingInitializer: ProcessTask {
   func run() throws -> Int { exit(9) }
 }
 
-/// Comes up, and dies soon after.
-struct ShortLivedInitializer: ProcessTask {
-  func run() throws -> Int {
-    var thread = pthread_t(bitPattern: 0)
-    return Int(
-      pthread_create(
-        &thread, nil,
-        { _ in
-          usleep(2000)
-          _exit(9)
-        }, nil))
+/// Comes up, and ends by itself when it is told to.
+struct MortalInitializer: ProcessTask {
+  static let signal = SIGUSR1
+  func run() -> Bool {
+    Libc.signal(Self.signal) { _ in _exit(9) }
+    return true
   }
 }
 
@@ -101,28 +96,29 @@ extension ProcessPools {
   @Suite struct Faults {
     @Test(arguments: Death.allCases)
     func aDeathWhileRunningCostsItsTaskOnly(_ death: Death) async throws {
-      try await withPool { pool in
-        let before = (0..<20).map {
-          pool.submit($0) {
-            usleep(500); return $0
-          }
-        }
-        let dying = pool.submit(death) { death -> Int in
+      try await withPool(workers: 3) { pool in
+        // While it dies, one worker is in the middle of a task, another has tasks to go on with, and some wait for its own.
+        let neighbour = try await WorkerBlockade(pool)
+        let before = (0..<20).map { pool.submit($0) { $0 } }
+        let begin = try SharedGate()
+        let dying = pool.submit(death, begin) { death, begin -> Int in
+          begin.wait()
           writeError("last words\n")
           death.happen()
           return 1
         }
-        let after = (0..<20).map {
-          pool.submit($0) {
-            usleep(500); return $0
-          }
-        }
+        // Last words count from the end of the task before, which the parent may hear of later than of them.
+        await eventually { dying.isRunning }
+        let after = (0..<20).map { pool.submit($0) { $0 } }
+        begin.open()
         let error = await #expect(throws: WorkerTerminatedError.self) { try await dying.value }
         #expect(error.map { death.matches($0.reason) } == true, "\(String(describing: error))")
         #expect(error?.standardErrorTail.contains("last words") == true)
         #expect(error?.taskName.contains("Death") == true)
         #expect(error?.processIdentifier ?? 0 > 0)
         for (n, future) in (before + after).enumerated() { try await #expect(future.value == n % 20) }
+        #expect(neighbour.holds)
+        try await neighbour.end()
       }
     }
 
@@ -185,27 +181,23 @@ extension ProcessPools {
 
     @Test func retriesRunATaskAgainThatItsWorkerDiedOf() async throws {
       try await withPool { pool in
-        let flag = Flag()
-        let second = pool.submit(flag, retries: 3) { flag -> String in
-          if flag.isRaised { return "alive" }
-          flag.raise()
+        let second = pool.submit(try SharedGate(), retries: 3) { gate -> String in
+          if gate.isOpen { return "alive" }
+          gate.open()
           abort()
         }
         try await #expect(second.value == "alive")
-        flag.lower()
         let never = pool.submit(1, retries: 2) { (_: Int) -> Int in abort() }
         let error = await #expect(throws: WorkerTerminatedError.self) { try await never.value }
         #expect(error?.attempts == 3)
-        let counter = Flag()
-        let throwing = pool.submit(counter, retries: 2) { counter -> Int in
-          if counter.isRaised { return 1 }
-          counter.raise()
+        let throwing = pool.submit(try SharedGate(), retries: 2) { gate -> Int in
+          if gate.isOpen { return 1 }
+          gate.open()
           throw CancellationError()
         }
         await #expect(throws: CancellationError.self, "a task that throws is not run again") {
           try await throwing.value
         }
-        counter.lower()
       }
     }
 
@@ -223,7 +215,7 @@ extension ProcessPools {
         try await #expect(behind.value == 2)
         #expect(ContinuousClock.now - started < .seconds(5))
         let first = try await process.value
-        #expect(await soon { !isAlive(first) })
+        await eventually(within: .seconds(10)) { !isAlive(first) }
       }
     }
 
@@ -249,12 +241,14 @@ extension ProcessPools {
         // Together they take longer than one may; and there are more than are sent ahead.
         try await #expect(pool.map(0..<3000, timeout: .seconds(5)) { $0 }.value == Array(0..<3000))
         let sum = try await pool.map(0..<40, timeout: .seconds(1)) { (n: Int) -> Int in
-          usleep(60_000); return n
+          compute(for: .milliseconds(60))
+          return n
         }.value.reduce(0, +)
         #expect(sum == 39 * 20)
         // A chunk has the time of all its elements.
         let chunked = try await pool.map(0..<8, chunkSize: 4, timeout: .milliseconds(300)) { (n: Int) -> Int in
-          usleep(100_000); return n
+          compute(for: .milliseconds(100))
+          return n
         }.value
         #expect(chunked == Array(0..<8))
         await #expect(throws: TimeoutError.self) {
@@ -295,19 +289,18 @@ extension ProcessPools {
 
     @Test func mapsAndResultsRunAgainWhatItsWorkerDiedOf() async throws {
       try await withPool { pool in
-        let flags = (0..<6).map { _ in Flag() }
-        defer { for flag in flags { flag.lower() } }
+        let gates = try (0..<6).map { _ in try SharedGate() }
         // Each dies once.
-        let mapped = try await pool.map(flags[..<3], chunkSize: 1, retries: 1) { flag -> Bool in
-          if flag.isRaised { return true }
-          flag.raise()
+        let mapped = try await pool.map(gates[..<3], chunkSize: 1, retries: 1) { gate -> Bool in
+          if gate.isOpen { return true }
+          gate.open()
           abort()
         }.value
         #expect(mapped == [true, true, true])
         var again = 0
-        let results = pool.results(of: Array(flags[3...]), retries: 1) { flag -> Bool in
-          if flag.isRaised { return true }
-          flag.raise()
+        let results = pool.results(of: Array(gates[3...]), retries: 1) { gate -> Bool in
+          if gate.isOpen { return true }
+          gate.open()
           abort()
         }
         for await result in results where try result.get() { again += 1 }
@@ -321,10 +314,9 @@ extension ProcessPools {
 
     @Test func aTaskThatClosesItsWorkersDescriptorsFailsAlone() async throws {
       try await withPool(workers: 1) { pool in
-        let closing = pool.submit(1) { (n: Int) -> Int in
+        let closing = pool.submit(1) { (_: Int) -> Int in
           for descriptor in 3..<64 { close(Int32(descriptor)) }
-          usleep(200_000)
-          return n
+          stayForever()
         }
         await #expect(throws: WorkerTerminatedError.self) { try await closing.value }
         try await #expect(pool.submit(2) { $0 }.value == 2)
@@ -333,53 +325,46 @@ extension ProcessPools {
 
     @Test func queuedWorkIsCancelledWithoutATrace() async throws {
       try await withPool(workers: 1) { pool in
-        let gate = Flag()
-        let blocking = pool.submit(gate) { $0.wait() }
-        let ran = Flag()
-        let queued = (0..<50).map { _ in pool.submit(ran) { $0.raise() } }
-        #expect(await soon { blocking.isRunning })
+        let blockade = try await WorkerBlockade(pool)
+        let ran = try SharedGate()
+        let queued = (0..<50).map { _ in pool.submit(ran) { $0.open() } }
         for future in queued { #expect(future.cancel()) }
-        gate.raise()
-        try await blocking.value
+        try await blockade.end()
         try await #expect(pool.submit(1) { $0 }.value == 1)
-        #expect(!ran.isRaised)
-        gate.lower()
+        #expect(!ran.isOpen)
       }
     }
 
     @Test func runningWorkIsStopped() async throws {
       try await withPool(workers: 2) { pool in
-        let running = Flag()
+        let running = try SharedGate()
         let endless = pool.submit(running) { running -> Int32 in
-          running.raise()
-          while true { usleep(1000) }
+          running.open()
+          stayForever()
         }
-        let neighbour = pool.submit(1) { (n: Int) -> Int in
-          usleep(100_000); return n
-        }
-        #expect(await soon { running.isRaised && endless.isRunning })
+        let neighbour = try await WorkerBlockade(pool)
+        await running.opened()
+        await eventually { endless.isRunning }
         let processes = pool.workerProcessIdentifiers
         #expect(endless.cancel())
         #expect(endless.isCancelled)
-        try await #expect(neighbour.value == 1)
-        #expect(await soon { processes.contains { !isAlive($0) } })
+        await eventually(within: .seconds(10)) { processes.contains { !isAlive($0) } }
         try await #expect(pool.submit(5) { $0 }.value == 5)
-        running.lower()
+        #expect(neighbour.holds)
+        try await neighbour.end()
       }
     }
 
     @Test func asynchronousWorkSeesItsCancellation() async throws {
       try await withPool(workers: 1) { pool in
-        let (running, ended) = (Flag(), Flag())
+        let (running, ended) = try (SharedGate(), SharedGate())
         let task = Task {
           try await pool.run(WaitForCancellation(running: running, ended: ended))
         }
-        #expect(await soon { running.isRaised })
+        await running.opened()
         task.cancel()
         await #expect(throws: CancellationError.self) { try await task.value }
-        #expect(await soon { ended.isRaised })
-        running.lower()
-        ended.lower()
+        await ended.opened()
       }
     }
 
@@ -399,10 +384,16 @@ extension ProcessPools {
     }
 
     @Test func workersThatDieBetweenReadyAndTheirFirstTaskBreakThePool() async throws {
-      let pool = makePool(workers: 1, initializer: ShortLivedInitializer())
-      // Returns or fails, as it comes: with it, the pool replaces workers without having anything to run.
-      try? await pool.start()
-      #expect(await soon { pool.core.state.withLock { $0.scheduler.isStopped } })
+      let pool = makePool(workers: 1, initializer: MortalInitializer())
+      // With it, the pool replaces workers without having anything to run.
+      try await pool.start()
+      for _ in 0..<ProcessPoolCore.PoolScheduler.mostEarlyDeaths {
+        await eventually { pool.core.state.withLock { $0.scheduler.readyCount == 1 } }
+        let victim = try #require(pool.workerProcessIdentifiers.first)
+        kill(victim, MortalInitializer.signal)
+        await eventually(within: .seconds(10)) { pool.workerProcessIdentifiers.first != victim }
+      }
+      await eventually(within: .seconds(10)) { pool.core.state.withLock { $0.scheduler.isStopped } }
       let error = await #expect(throws: BrokenExecutorError.self) { try await pool.submit(1) { $0 }.value }
       #expect(error?.reason.contains("code 9") == true)
       await pool.shutdown()
@@ -416,7 +407,7 @@ extension ProcessPools {
         for _ in 0..<8 {
           let victim = try #require(pool.workerProcessIdentifiers.first)
           kill(victim, signal)
-          #expect(await soon { ![nil, victim].contains(pool.workerProcessIdentifiers.first) })
+          await eventually(within: .seconds(10)) { ![nil, victim].contains(pool.workerProcessIdentifiers.first) }
         }
         try await #expect(pool.submit(1) { $0 }.value == 1)
       }
@@ -462,7 +453,8 @@ extension ProcessPools {
         }
         let futures = (0..<3000).map {
           pool.submit($0, retries: 100) { (n: Int) -> Int in
-            usleep(50); return n + 1
+            compute(for: .microseconds(50))
+            return n + 1
           }
         }
         for (n, future) in futures.enumerated() { try await #expect(future.value == n + 1) }
@@ -502,18 +494,19 @@ extension ProcessPools {
       try await withPool(workers: 1) { pool in
         let grandchild = try await pool.submit { () -> Int32 in
           let inner = makePool(workers: 1)
-          inner.submit(1) { (n: Int) -> Int in
-            while opaque(n) > 0 {}
-            return n
+          let begun = try SharedGate()
+          inner.submit(begun) { begun -> Int in
+            begun.open()
+            while opaque(true) {}
+            return 1
           }
-          while inner.workerProcessIdentifiers.isEmpty { usleep(1000) }
-          usleep(50_000)
+          begun.wait()
           leaked = inner
           return inner.workerProcessIdentifiers[0]
         }.value
         #expect(isAlive(grandchild))
         kill(pool.workerProcessIdentifiers[0], SIGKILL)
-        #expect(await soon { !isAlive(grandchild) })
+        await eventually(within: .seconds(10)) { !isAlive(grandchild) }
       }
     }
   }
@@ -522,13 +515,13 @@ extension ProcessPools {
 nonisolated(unsafe) private var leaked: ProcessPool?
 
 struct WaitForCancellation: AsyncProcessTask {
-  let running: Flag
-  let ended: Flag
+  let running: SharedGate
+  let ended: SharedGate
 
   func run() async throws -> Int {
-    running.raise()
-    while !Task.isCancelled { try? await Task.sleep(for: .milliseconds(1)) }
-    ended.raise()
+    running.open()
+    await untilCancelled()
+    if Task.isCancelled { ended.open() }
     throw CancellationError()
   }
 }

@@ -33,26 +33,21 @@ extension ProcessPools {
           _ = await future.result
         }
       }
-      #expect(await soon { ProcessResources.openDescriptors <= before })
+      await eventually(within: .seconds(10)) { ProcessResources.openDescriptors <= before }
     }
 
     @Test func synchronousTaskSeesThatItWasAskedToStop() async throws {
       try await withPool(workers: 1) { pool in
-        let started = Flag()
-        let seen = Flag()
-        defer {
-          started.lower()
-          seen.lower()
-        }
-        let future = pool.submit([started, seen]) { flags -> Bool in
-          flags[0].raise()
-          while !CurrentWork.isCancelled { usleep(500) }
-          flags[1].raise()
+        let (started, seen) = try (SharedGate(), SharedGate())
+        let future = pool.submit(started, seen) { started, seen -> Bool in
+          started.open()
+          while !CurrentWork.isCancelled { sched_yield() }
+          seen.open()
           return true
         }
-        #expect(await soon { started.isRaised })
+        await started.opened()
         future.cancel()
-        #expect(await soon { seen.isRaised })
+        await seen.opened()
       }
     }
 
@@ -65,57 +60,56 @@ extension ProcessPools {
 
     @Test func everyThreadOfAWorkerSeesThatItWasAskedToStop() async throws {
       try await withPool(workers: 1, options: Self.patientOptions) { pool in
-        let flags = (0..<3).map { _ in Flag() }
-        defer { for flag in flags { flag.lower() } }
-        let future = pool.submit(flags) { flags in
+        let gates = try (0..<3).map { _ in try SharedGate() }
+        let future = pool.submit(gates) { gates in
           // One of ours, which has work of its own to ask for, and one that we know nothing of.
           let threads = ThreadPool(maxWorkers: 1)
           threads.submit {
-            while !CurrentWork.isCancelled { usleep(500) }
-            flags[1].raise()
+            while !CurrentWork.isCancelled { sched_yield() }
+            gates[1].open()
           }
           DispatchQueue.global().async {
-            while !CurrentWork.isCancelled { usleep(500) }
-            flags[2].raise()
+            while !CurrentWork.isCancelled { sched_yield() }
+            gates[2].open()
           }
-          flags[0].raise()
-          while !(flags[1].isRaised && flags[2].isRaised) { usleep(500) }
+          gates[0].open()
+          gates[1].wait()
+          gates[2].wait()
         }
-        #expect(await soon { flags[0].isRaised })
-        #expect(!flags[1].isRaised && !flags[2].isRaised)
+        await gates[0].opened()
+        #expect(!gates[1].isOpen && !gates[2].isOpen)
         future.cancel()
-        #expect(await soon { flags.allSatisfy(\.isRaised) })
+        for gate in gates { await gate.opened() }
       }
     }
 
     @Test(arguments: [true, false])
     func asynchronousTasksSeeThatTheyWereAskedToStop(byTimeLimit: Bool) async throws {
       try await withPool(workers: 1, options: Self.patientOptions) { pool in
-        let flags = (0..<4).map { _ in Flag() }
-        defer { for flag in flags { flag.lower() } }
-        let future = pool.submit(flags, timeout: byTimeLimit ? .milliseconds(100) : nil) { flags async in
-          flags[0].raise()
+        let gates = try (0..<4).map { _ in try SharedGate() }
+        let future = pool.submit(gates, timeout: byTimeLimit ? .milliseconds(100) : nil) { gates async in
+          gates[0].open()
           // Other threads than the worker's main one, and a child.
           async let child: Void = {
-            while !Task.isCancelled { usleep(500) }
-            flags[1].raise()
+            await untilCancelled()
+            if Task.isCancelled { gates[1].open() }
           }()
           async let other: Void = {
-            while !CurrentWork.isCancelled { usleep(500) }
-            flags[2].raise()
+            while !CurrentWork.isCancelled { sched_yield() }
+            gates[2].open()
           }()
-          while !Task.isCancelled { try? await Task.sleep(for: .milliseconds(1)) }
-          flags[3].raise()
+          await untilCancelled()
+          if Task.isCancelled { gates[3].open() }
           await child
           await other
         }
-        #expect(await soon { flags[0].isRaised })
+        await gates[0].opened()
         if byTimeLimit {
           await #expect(throws: TimeoutError.self) { try await future.value }
         } else {
           future.cancel()
         }
-        #expect(await soon { flags.allSatisfy(\.isRaised) })
+        for gate in gates { await gate.opened() }
       }
     }
 
@@ -136,13 +130,13 @@ extension ProcessPools {
 
     @Test func workOnTheMainActorCanBeStopped() async throws {
       try await withPool(workers: 1) { pool in
-        let flag = Flag()
-        defer { flag.lower() }
-        let endless = pool.submit(flag) { @MainActor flag async in
-          flag.raise()
-          while true { try? await Task.sleep(for: .seconds(1000)) }
+        let begun = try SharedGate()
+        let endless = pool.submit(begun) { @MainActor begun async in
+          begun.open()
+          // Nobody resumes it, and it does not hear that it is cancelled.
+          await withUnsafeContinuation { (_: UnsafeContinuation<Void, Never>) in }
         }
-        #expect(await soon { flag.isRaised })
+        await begun.opened()
         endless.cancel()
         try await #expect(pool.submit(1) { $0 }.value == 1)
       }
@@ -165,6 +159,7 @@ struct CountsOnMainActor: AsyncProcessTask {
   @MainActor private func step() async -> Bool {
     ConcurrentFuturesTests.steps += 1
     let before = cf_is_main_thread()
+    // Resumed by a timer, and by the executor.
     try? await Task.sleep(for: .microseconds(50))
     await Task.yield()
     return before && cf_is_main_thread()

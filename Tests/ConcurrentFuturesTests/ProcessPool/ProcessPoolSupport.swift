@@ -41,25 +41,31 @@ func withPool<R>(
 @inline(never) @_optimize(none)
 func opaque<T>(_ value: T) -> T { value }
 
-/// Looks until it is so, some seconds at most.
-func soon(_ condition: () -> Bool) async -> Bool {
-  for _ in 0..<2000 {
-    if condition() { return true }
-    try? await Task.sleep(for: .milliseconds(5))
-  }
-  return false
-}
-
 func isAlive(_ process: Int32) -> Bool { kill(process, 0) == 0 }
 
-/// A file that a task makes to say how far it is.
-struct Flag: Codable, Sendable {
-  let path: String
+/// Tasks that hold workers of a pool until they are let go.
+struct WorkerBlockade {
+  private let gate: SharedGate
+  private let futures: [Future<Bool>]
 
-  init() { path = "/tmp/cf-flag-\(getpid())-\(UInt64.random(in: 0 ... .max))" }
+  /// Returns when `count` of them run, each on a worker of its own.
+  init(_ pool: ProcessPool, _ count: Int = 1) async throws {
+    let gate = try SharedGate()
+    let begun = try (0..<count).map { _ in try SharedGate() }
+    self.gate = gate
+    futures = begun.map { begun in
+      pool.submit(begun, gate) { begun, gate -> Bool in
+        begun.open()
+        return gate.wait()
+      }
+    }
+    for begun in begun { await begun.opened() }
+  }
 
-  func raise() { close(open(path, O_CREAT | O_WRONLY, 0o600)) }
-  var isRaised: Bool { access(path, F_OK) == 0 }
-  func lower() { unlink(path) }
-  func wait() { while !isRaised { usleep(1000) } }
+  var holds: Bool { futures.allSatisfy { !$0.isDone } }
+
+  func end() async throws {
+    gate.open()
+    for future in futures { try await #expect(future.value) }
+  }
 }

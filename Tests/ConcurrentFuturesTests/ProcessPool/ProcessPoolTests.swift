@@ -1,3 +1,4 @@
+import Dispatch
 import Libc
 import Synchronization
 import Testing
@@ -14,9 +15,10 @@ struct Sum<N: Codable & Sendable & AdditiveArithmetic>: ProcessTask {
   func run() throws -> N { numbers.reduce(.zero, +) }
 }
 
-struct Slow: AsyncProcessTask {
-  func run() async throws -> Int32 {
-    try await Task.sleep(for: .milliseconds(1))
+/// Suspends, and is resumed by another thread.
+struct Suspended: AsyncProcessTask {
+  func run() async -> Int32 {
+    await withCheckedContinuation { continuation in DispatchQueue.global().async { continuation.resume() } }
     return getpid()
   }
 }
@@ -70,6 +72,7 @@ extension ProcessPools {
         try await #expect(pool.submit(3, "x") { String(repeating: $1, count: $0) }.value == "xxx")
         try await #expect(pool.submit(["a": [1, 2]]) { $0.mapValues(\.count) }.value == ["a": 2])
         try await #expect(pool.submit(5) { (n: Int) -> Int? in n > 4 ? nil : n }.value == nil)
+        // Suspends, and is resumed by a timer.
         let asynchronous = pool.submit(4) { (n: Int) async throws -> Int in
           try await Task.sleep(for: .milliseconds(1))
           return n * n
@@ -82,7 +85,7 @@ extension ProcessPools {
       try await withPool { pool in
         try await #expect(pool.submit(Sum(numbers: [1, 2, 3])).value == 6)
         try await #expect(pool.run(Sum(numbers: [0.5, 0.25]), timeout: .seconds(10)) == 0.75)
-        try await #expect(pool.submit(Slow()).value != getpid())
+        try await #expect(pool.submit(Suspended()).value != getpid())
       }
     }
 
@@ -203,16 +206,15 @@ extension ProcessPools {
 
     @Test func closuresWithoutAResultMap() async throws {
       try await withPool { pool in
-        let flags = (0..<20).map { _ in Flag() }
-        defer { for flag in flags { flag.lower() } }
-        let done: Void = try await pool.map(flags[..<10]) { $0.raise() }.value
-        #expect(done == () && flags[..<10].allSatisfy(\.isRaised))
+        let gates = try (0..<20).map { _ in try SharedGate() }
+        let done: Void = try await pool.map(gates[..<10]) { $0.open() }.value
+        #expect(done == () && gates[..<10].allSatisfy(\.isOpen))
         var count = 0
-        for await result in pool.results(of: Array(flags[10...]), { $0.raise() }) {
+        for await result in pool.results(of: Array(gates[10...]), { $0.open() }) {
           #expect(throws: Never.self) { try result.get() }
           count += 1
         }
-        #expect(count == 10 && flags.allSatisfy(\.isRaised))
+        #expect(count == 10 && gates.allSatisfy(\.isOpen))
         await #expect(throws: CodableFailure(code: 3)) {
           try await pool.map(0..<10) { if $0 == 3 { throw CodableFailure(code: $0) } }.value
         }
@@ -296,7 +298,7 @@ extension ProcessPools {
           memset(memory, 1, 200 << 20)
           return opaque(memory).load(as: UInt8.self) == 1 ? getpid() : 0
         }.value
-        #expect(await soon { !isAlive(first) })
+        await eventually(within: .seconds(10)) { !isAlive(first) }
         try await #expect(pool.submit { getpid() }.value != first)
       }
     }

@@ -25,7 +25,8 @@ enum Attack: String, Codable, Sendable, CaseIterable {
     }
   }
 
-  func happen() {
+  /// Never returns; opens a gate when it has happened, if it is one that comes to an end.
+  func happen(announcingTo gate: SharedGate? = nil) -> Never {
     let channel = RogueChannel()
     var random = SeededGenerator(seed: UInt64(getpid()))
     let own = channel.ownTask
@@ -86,8 +87,9 @@ enum Attack: String, Codable, Sendable, CaseIterable {
       let memory = try! SharedMemory(size: 1)
       while true { channel.send(memory.descriptor, count: 160) }
     }
+    gate?.open()
     // Whoever is not stopped stays.
-    while true { usleep(1000) }
+    stayForever()
   }
 
   /// To close this one for good waits an hour for what cannot be sent.
@@ -121,22 +123,22 @@ extension ProcessPools {
   @Suite(.timeLimit(.minutes(2))) struct Rogue {
     @Test(arguments: Attack.allCases)
     func aRogueWorkerFailsItsOwnTaskOnly(_ attack: Attack) async throws {
-      try await withPool { pool in
+      try await withPool(workers: 3) { pool in
         pool.core.patience = 300_000_000
-        func others() -> [Future<Int>] {
-          (0..<40).map {
-            pool.submit($0) { (n: Int) -> Int in
-              usleep(500)
-              return n
-            }
-          }
-        }
-        let before = others()
-        let rogue = pool.submit(attack, timeout: .milliseconds(500)) { (attack: Attack) -> Int in
+        // While it happens, one worker is in the middle of a task, another has tasks to go on with, and some wait for its own.
+        // The parent has taken all that the worker had said before: that could be overwritten.
+        let neighbour = try await WorkerBlockade(pool)
+        func others() -> [Future<Int>] { (0..<40).map { pool.submit($0) { $0 } } }
+        for (n, future) in others().enumerated() { try await #expect(future.value == n) }
+        let begin = try SharedGate()
+        let rogue = pool.submit(attack, begin, timeout: .milliseconds(500)) {
+          (attack: Attack, begin: SharedGate) -> Int in
+          begin.wait()
           attack.happen()
-          return 1
         }
+        await eventually { rogue.isRunning }
         let after = others()
+        begin.open()
         let error = await #expect(throws: (any Error).self) { try await rogue.value }
         if attack == .answerTwice {
           // Its first answer is its own affair.
@@ -148,7 +150,9 @@ extension ProcessPools {
         } else {
           #expect(error is TimeoutError, "\(String(describing: error))")
         }
-        for (n, future) in (before + after).enumerated() { try await #expect(future.value == n % 40) }
+        for (n, future) in after.enumerated() { try await #expect(future.value == n) }
+        #expect(neighbour.holds)
+        try await neighbour.end()
         // A death is still noticed, and the pool goes on.
         await #expect(throws: WorkerTerminatedError.self) {
           try await pool.submit(1) { (_: Int) -> Int in abort() }.value
@@ -161,16 +165,22 @@ extension ProcessPools {
     @Test(arguments: [false, true])
     func tasksThatWereHandedAheadRunElsewhere(_ breaksTheRules: Bool) async throws {
       try await withPool(workers: 1) { pool in
-        for _ in 0..<3 { for future in (0..<300).map({ pool.submit($0) { $0 } }) { _ = try await future.value } }
-        let rogue = pool.submit(breaksTheRules) { (breaksTheRules: Bool) -> Int in
-          // Time for the others to be handed out.
-          usleep(100_000)
+        func record() -> WorkerRecord? { pool.core.state.withLock { $0.scheduler.workers.first ?? nil } }
+        // Until it has been quick for so long that it gets some ahead.
+        while record().map({ $0.window < 3 }) ?? true {
+          for future in (0..<300).map({ pool.submit($0) { $0 } }) { _ = try await future.value }
+        }
+        let handedOut = try SharedGate()
+        let rogue = pool.submit(breaksTheRules, handedOut) { (breaksTheRules: Bool, handedOut: SharedGate) -> Int in
+          handedOut.wait()
           let channel = RogueChannel()
           for slot in 0..<ClaimTable.count { channel.claims.words[slot] = 2 }
           if breaksTheRules { channel.say(ChannelHeader(.hello)) } else { exit(7) }
-          while true { usleep(1000) }
+          stayForever()
         }
         let others = (0..<300).map { pool.submit($0) { $0 + 1 } }
+        #expect(record()?.inFlight ?? 0 >= 3)
+        handedOut.open()
         let error = await #expect(throws: WorkerTerminatedError.self) { try await rogue.value }
         #expect(error?.reason == (breaksTheRules ? .signalled(SIGKILL) : .exited(7)))
         for (n, future) in others.enumerated() { try await #expect(future.value == n + 1) }
@@ -182,18 +192,17 @@ extension ProcessPools {
         pool.core.patience = 200_000_000
         for attack in [Attack.claimFinishedAndSpin, .claimOfferedAndSpin] {
           let process = try await pool.submit { getpid() }.value
-          let started = Flag()
-          let rogue = pool.submit(attack, started) { (attack: Attack, started: Flag) -> Int in
-            // When it has happened, but for a slow machine, where the stop is an ordinary one.
-            raiseSoon(started)
-            attack.happen()
-            return 1
+          let (begin, happened) = try (SharedGate(), SharedGate())
+          let rogue = pool.submit(attack, [begin, happened]) { (attack: Attack, gates: [SharedGate]) -> Int in
+            gates[0].wait()
+            attack.happen(announcingTo: gates[1])
           }
-          #expect(await soon { started.isRaised && rogue.isRunning })
+          await eventually { rogue.isRunning }
+          begin.open()
+          await happened.opened()
           #expect(rogue.cancel())
-          #expect(await soon { !isAlive(process) }, "\(attack)")
+          await eventually("\(attack)", within: .seconds(10)) { !isAlive(process) }
           try await #expect(pool.submit(1) { $0 }.value == 1)
-          started.lower()
         }
       }
     }
@@ -202,18 +211,14 @@ extension ProcessPools {
     @Test func shutdownKillsAWorkerThatStays() async throws {
       let pool = makePool(workers: 1)
       pool.core.patience = 300_000_000
-      let process = try await pool.submit { () -> Int32 in
-        var thread = pthread_t()
-        pthread_create(
-          &thread, nil,
-          { _ in
-            usleep(50_000)
-            kill(getpid(), SIGSTOP)
-            return nil
-          }, nil)
-        return getpid()
-      }.value
-      usleep(150_000)
+      let process = try await pool.submit { getpid() }.value
+      kill(process, SIGSTOP)
+      // Until it has stopped.
+      let seen = try await onThread { () -> Int32 in
+        var information = siginfo_t()
+        return waitid(P_PID, id_t(process), &information, WSTOPPED | WNOWAIT)
+      }
+      #expect(seen == 0)
       await pool.shutdown()
       #expect(!isAlive(process))
     }
@@ -228,6 +233,7 @@ extension ProcessPools {
           defer { inner.shutdownAndWait() }
           let rogue = inner.submit(1) { (_: Int) -> Int in
             let channel = RogueChannel()
+            let floods = try SharedGate()
             let fork = unsafeBitCast(dlsym(nil, "fork"), to: (@convention(c) () -> Int32).self)
             if fork() == 0 {
               setsid()
@@ -238,9 +244,10 @@ extension ProcessPools {
                   channel.say(ChannelHeader(.leaving))
                 }
                 _ = write(2, line.utf8Start, 8)
+                floods.open()
               }
             }
-            usleep(50_000)
+            floods.wait()
             exit(6)
           }
           do { return "\(try rogue.wait())" } catch let error as WorkerTerminatedError {
@@ -269,16 +276,5 @@ extension ProcessPools {
       }
     }
   }
-}
-
-/// Raises a flag a moment later, from another thread.
-private func raiseSoon(_ flag: Flag) {
-  var thread = pthread_t()
-  let body: @convention(c) (UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? = { path in
-    usleep(50_000)
-    close(open(path!.assumingMemoryBound(to: CChar.self), O_CREAT | O_WRONLY, 0o600))
-    return nil
-  }
-  pthread_create(&thread, nil, body, strdup(flag.path))
 }
 #endif

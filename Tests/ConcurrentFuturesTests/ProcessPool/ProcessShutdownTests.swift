@@ -17,6 +17,7 @@ struct Leftovers: Codable, Sendable, Equatable {
   /// What is left for good: the thread that drove a pool lets go of its last descriptors while `shutdownAndWait` returns.
   static func least(until isEnough: (Leftovers) -> Bool) -> Leftovers {
     var least = count()
+    // Nothing announces it, and the least of all counts is that of a time without such a thread.
     for _ in 0..<50 where !isEnough(least) {
       usleep(10_000)
       let now = count()
@@ -52,12 +53,14 @@ extension ProcessPools {
   @Suite struct Ending {
     @Test func shutdownWaitsForEverything() async throws {
       let pool = makePool()
-      let futures = (0..<200).map {
-        pool.submit($0) { (n: Int) -> Int in
-          usleep(200); return n
-        }
-      }
-      await pool.shutdown()
+      // Both workers run a task, and the others are queued.
+      let blockade = try await WorkerBlockade(pool, 2)
+      let futures = (0..<200).map { pool.submit($0) { $0 } }
+      async let down: Void = pool.shutdown()
+      await eventually { pool.core.state.withLock { !$0.scheduler.isOpen } }
+      #expect(!futures.contains { $0.isDone })
+      try await blockade.end()
+      await down
       #expect(futures.allSatisfy { $0.isDone && !$0.isCancelled })
       await #expect(throws: ExecutorShutDownError.self) { try await pool.submit(1) { $0 }.value }
       await pool.shutdown(cancelPending: true)
@@ -67,24 +70,18 @@ extension ProcessPools {
 
     @Test func shutdownCanCancelWhatHasNotStarted() async throws {
       let pool = makePool(workers: 1)
-      let gate = Flag()
-      let running = pool.submit(gate) { gate -> Int in
-        gate.wait()
-        return 1
-      }
+      let running = try await WorkerBlockade(pool)
       let queued = (0..<20).map { pool.submit($0) { $0 } }
-      #expect(await soon { running.isRunning })
       async let down: Void = pool.shutdown(cancelPending: true)
-      #expect(await soon { queued.allSatisfy(\.isCancelled) })
-      gate.raise()
+      await eventually { queued.allSatisfy(\.isCancelled) }
+      #expect(running.holds)
+      try await running.end()
       await down
-      try await #expect(running.value == 1)
-      gate.lower()
     }
 
     @Test func aShutdownCanHaveADeadline() async throws {
       let pool = makePool(workers: 1)
-      let endless = pool.submit(1) { (_: Int) -> Int in while true { usleep(1000) } }
+      let endless = pool.submit(1) { (_: Int) -> Int in stayForever() }
       let queued = pool.submit(2) { $0 }
       await pool.shutdown(deadline: .milliseconds(50))
       await #expect(throws: BrokenExecutorError.self) { try await endless.value }
@@ -105,8 +102,8 @@ extension ProcessPools {
     @Test(arguments: [true, false])
     func stoppedPoolsFailEverything(_ gently: Bool) async throws {
       let pool = makePool()
-      let futures = (0..<6).map { pool.submit($0) { (_: Int) -> Int in while true { usleep(1000) } } }
-      #expect(await soon { futures.count(where: \.isRunning) == 2 })
+      let futures = (0..<6).map { pool.submit($0) { (_: Int) -> Int in stayForever() } }
+      await eventually { futures.count(where: \.isRunning) == 2 }
       let processes = pool.workerProcessIdentifiers
       if gently { await pool.terminateWorkers() } else { await pool.killWorkers() }
       for future in futures { await #expect(throws: BrokenExecutorError.self) { try await future.value } }
@@ -116,16 +113,14 @@ extension ProcessPools {
 
     @Test func aDroppedPoolFinishesItsWork() async throws {
       var pool: ProcessPool? = makePool()
-      let futures = (0..<50).map {
-        pool!.submit($0) { (n: Int) -> Int in
-          usleep(200); return n
-        }
-      }
-      _ = try await futures[0].value
+      let blockade = try await WorkerBlockade(pool!, 2)
+      let futures = (0..<50).map { pool!.submit($0) { $0 } }
       let processes = pool!.workerProcessIdentifiers
       pool = nil
+      #expect(blockade.holds && !futures.contains { $0.isDone })
+      try await blockade.end()
       for (n, future) in futures.enumerated() { try await #expect(future.value == n) }
-      #expect(await soon { processes.allSatisfy { !isAlive($0) } })
+      await eventually(within: .seconds(10)) { processes.allSatisfy { !isAlive($0) } }
     }
 
     @Test func callbacksMayBlockAndShutDown() async throws {

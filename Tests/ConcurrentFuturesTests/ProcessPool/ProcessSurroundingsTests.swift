@@ -4,17 +4,19 @@ import Testing
 
 @testable import ConcurrentFutures
 
-/// Decoded in the parent as slowly as it says.
+/// Decoding it, in the parent, takes until the gate opens.
 private struct SlowToDecode: Codable, Sendable {
-  var milliseconds: UInt32
-  init(_ milliseconds: UInt32) { self.milliseconds = milliseconds }
+  static let (begun, gate) = (Gate(), Gate())
+  var number: UInt32
+  init(_ number: UInt32) { self.number = number }
   init(from decoder: any Decoder) throws {
-    milliseconds = try decoder.singleValueContainer().decode(UInt32.self)
-    usleep(milliseconds * 1000)
+    number = try decoder.singleValueContainer().decode(UInt32.self)
+    Self.begun.open()
+    Self.gate.pass()
   }
   func encode(to encoder: any Encoder) throws {
     var container = encoder.singleValueContainer()
-    try container.encode(milliseconds)
+    try container.encode(number)
   }
 }
 
@@ -56,8 +58,8 @@ extension ProcessPools {
     /// As the kernel does when memory is short: no last words, and no other sign.
     @Test func aKillFromOutsideIsExplained() async throws {
       try await withPool(workers: 1) { pool in
-        let victim = pool.submit(1) { (_: Int) -> Int in while true { usleep(1000) } }
-        #expect(await soon { victim.isRunning })
+        let victim = pool.submit(1) { (_: Int) -> Int in stayForever() }
+        await eventually { victim.isRunning }
         kill(pool.workerProcessIdentifiers[0], SIGKILL)
         let error = await #expect(throws: WorkerTerminatedError.self) { try await victim.value }
         #expect(error?.reason == .signalled(SIGKILL))
@@ -70,8 +72,10 @@ extension ProcessPools {
     @Test func resultsThatAreSlowToDecodeDelayTheOthersAndNoMore() async throws {
       try await withPool { pool in
         let slow = pool.submit(300) { SlowToDecode($0) }
+        await SlowToDecode.begun.wait()
         let others = (0..<50).map { pool.submit($0) { $0 } }
-        try await #expect(slow.value.milliseconds == 300)
+        SlowToDecode.gate.open()
+        try await #expect(slow.value.number == 300)
         for (n, future) in others.enumerated() { try await #expect(future.value == n) }
       }
     }
@@ -194,7 +198,7 @@ extension ProcessPools {
             &thief, nil,
             { _ in
               var status: Int32 = 0
-              while true { if waitpid(-1, &status, 0) < 0 { usleep(200) } }
+              while true { if waitpid(-1, &status, 0) < 0 { sched_yield() } }
             }, nil)
           let inner = makePool(workers: 2)
           let dying = (0..<20).map { inner.submit($0) { (_: Int) -> Int in exit(3) } }

@@ -22,18 +22,27 @@ struct RogueChannel {
     toParent = address(of: UInt(ChannelMemory.controlSize + ChannelMemory.ringSize))
   }
 
-  private static func maps() -> [(start: UInt, size: UInt, offset: UInt)] {
+  /// Those of the channel: of all the shared memory here, only its rings are mapped from elsewhere than the start.
+  private static func maps() -> [Region] {
+    let all = allMaps()
+    let channel = all.first { $0.offset > 0 }?.file
+    return all.filter { $0.file == channel }
+  }
+
+  private typealias Region = (start: UInt, size: UInt, offset: UInt, file: Substring)
+
+  private static func allMaps() -> [Region] {
     let file = fopen("/proc/self/maps", "r")!
     defer { fclose(file) }
     var line: UnsafeMutablePointer<CChar>?
     var room = 0
-    var found: [(start: UInt, size: UInt, offset: UInt)] = []
+    var found: [Region] = []
     while getline(&line, &room, file) > 0 {
       let text = String(cString: line!)
       guard text.contains("memfd:concurrent-futures") else { continue }
       let fields = text.split(separator: " ")
       let range = fields[0].split(separator: "-").map { UInt($0, radix: 16)! }
-      found.append((range[0], range[1] - range[0], UInt(fields[2], radix: 16)!))
+      found.append((range[0], range[1] - range[0], UInt(fields[2], radix: 16)!, fields[4]))
     }
     free(line)
     return found

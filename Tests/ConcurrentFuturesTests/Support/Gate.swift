@@ -91,17 +91,33 @@ final class Log<Element: Sendable>: Sendable {
   var count: Int { state.withLock { $0.count } }
 }
 
-/// Waits, for a bounded time, for what nothing announces, such as that another thread has gone to sleep.
+/// Waits, for a bounded time, for what nothing announces, such as that another thread sleeps or another process is gone.
 func eventually(
-  _ what: Comment = "it never came true", sourceLocation: SourceLocation = #_sourceLocation,
-  _ condition: () throws -> Bool
+  _ what: @autoclosure () -> Comment = "it never came true", within limit: Duration = .seconds(patience),
+  sourceLocation: SourceLocation = #_sourceLocation, _ condition: () throws -> Bool
 ) async rethrows {
-  let end = ContinuousClock.now + .seconds(patience)
+  let end = ContinuousClock.now + limit
   while try !condition() {
     if ContinuousClock.now > end {
-      Issue.record(what, sourceLocation: sourceLocation)
+      Issue.record(what(), sourceLocation: sourceLocation)
       return
     }
     try? await Task.sleep(for: .microseconds(200))
   }
+}
+
+/// Suspends until the Task that runs this is cancelled.
+func untilCancelled() async {
+  let cancelled = Gate()
+  await withTaskCancellationHandler {
+    _ = await cancelled.wait()
+  } onCancel: {
+    cancelled.open()
+  }
+}
+
+/// Takes so long, as work does and sleep does not.
+func compute(for duration: Duration) {
+  let end = ContinuousClock.now + duration
+  while ContinuousClock.now < end {}
 }

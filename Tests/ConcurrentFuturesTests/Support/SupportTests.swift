@@ -1,5 +1,7 @@
 import Testing
 
+@testable import ConcurrentFutures
+
 /// The tools themselves.
 @Suite struct SupportTests {
   @Test func openGateLetsBothWorldsPass() async throws {
@@ -33,5 +35,28 @@ import Testing
       runs.add()
     }
     #expect(runs.count == 100)
+  }
+}
+
+extension ProcessPools {
+  @Suite struct Gates {
+    @Test func openSharedGateLetsEveryProcessPass() async throws {
+      let (there, back) = try (SharedGate(), SharedGate())
+      try await withPool { pool in
+        let futures = (0..<2).map { _ in
+          pool.submit(there, back) { there, back -> Bool in
+            back.open()
+            return there.wait() && there.isOpen
+          }
+        }
+        async let thread = onThread { there.wait() }
+        await back.opened()
+        #expect(!there.isOpen)
+        there.open()
+        for future in futures { try await #expect(future.value) }
+        let passed = try await thread
+        #expect(passed)
+      }
+    }
   }
 }

@@ -228,7 +228,7 @@ private struct Counted: Sequence, IteratorProtocol, Sendable {
   }
 }
 
-/// A thousand numbers that take their time.
+/// A thousand numbers that take their time: how long the stream waits for such a producer is what is tested.
 private struct SlowNumbers: Sequence, IteratorProtocol, Sendable {
   let pulled: Tally
   var number = 0

@@ -1,5 +1,6 @@
 import Dispatch
 import Foundation
+import Libc
 import Testing
 
 @testable import ConcurrentFutures
@@ -151,10 +152,10 @@ import Testing
       for _ in 0..<10 {
         pool.submit {
           started.open()
-          while true { sleep(1000) }
+          stayForever()
         }
       }
-      ThreadPool.shared.submit { while true { sleep(1000) } }
+      ThreadPool.shared.submit { stayForever() }
       await started.wait()
     }
   }

@@ -167,8 +167,8 @@ import Testing
       }
       try signal.wait(timeout: .seconds(patience))
       goOn.open()
-      // Holds the only place.
-      for _ in 0..<20 { Thread.sleep(forTimeInterval: 0.001) }
+      // Holds the only place until the spare has found that it has none, and has gone to sleep.
+      while pool.core.withState({ $0.idle.isEmpty }) { sched_yield() }
       return order.count
     }
     #expect(try await first.value == 0)
