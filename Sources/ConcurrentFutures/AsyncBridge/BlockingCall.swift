@@ -1,4 +1,3 @@
-import CPlatformSupport
 import Synchronization
 
 /// One call of ``ThreadPool/run(_:)``: the executor that the calling Task hops to, for this call alone.
@@ -133,43 +132,4 @@ final class BlockingCall: _PoolItem, TaskExecutor, @unchecked Sendable {
   }
 
   private func runElsewhere(_ job: UnownedJob) { globalConcurrentExecutor.enqueue(ExecutorJob(job)) }
-}
-
-/// Whether a caller of `run` should look for its result on its own thread for a while, instead of being suspended at once.
-///
-/// A Task that comes back from another executor goes through Swift's default one, which mostly has to wake a thread for it: 4
-/// to 50 µs, where a short call is over in one. Only while no other call is under way: where many are, the thread has other
-/// Tasks to run. And after some failures in a row only every sixteenth time: blocking calls mostly take longer.
-struct BriefWaits: ~Copyable {
-  private let callsUnderWay = Atomic(0)
-  // Both in a row. Nothing depends on their exactness, should two calls change them at once.
-  private let failures = Atomic<UInt>(0)
-  private let successes = Atomic<UInt>(0)
-  /// After so many the Task is suspended once: the thread may have others to run.
-  private static var mostInARow: UInt { 256 }
-
-  /// A call begins; whether its end may be looked for.
-  func begin() -> Bool {
-    let isAlone = callsUnderWay.add(1, ordering: .relaxed).oldValue == 0
-    guard isAlone, Spinning.limit > 0, cf_thread().pointee.worker == nil else { return false }
-    let failures = failures.load(ordering: .relaxed)
-    if failures >= 4, failures & 15 != 0 {
-      self.failures.store(failures &+ 1, ordering: .relaxed)
-      return false
-    }
-    let successes = successes.load(ordering: .relaxed)
-    self.successes.store(successes < Self.mostInARow ? successes &+ 1 : 0, ordering: .relaxed)
-    return successes < Self.mostInARow
-  }
-
-  func looked(_ succeeded: Bool) {
-    if succeeded {
-      if failures.load(ordering: .relaxed) != 0 { failures.store(0, ordering: .relaxed) }
-    } else {
-      failures.add(1, ordering: .relaxed)
-      successes.store(0, ordering: .relaxed)
-    }
-  }
-
-  func end() { callsUnderWay.subtract(1, ordering: .relaxed) }
 }

@@ -7,7 +7,7 @@ extension Future {
   /// it, and only ``cancel()`` cancels it.
   ///
   /// - Throws: the future's error; `CancellationError` if the future or the waiting Task was cancelled.
-  public var value: Success {
+  public nonisolated(nonsending) var value: Success {
     get async throws {
       if let result = resultIfDone { return try result.get() }
       try await TaskWaiter.wait(for: self, deadline: nil)
@@ -16,7 +16,7 @@ extension Future {
   }
 
   /// The future's result, once it has one. A cancelled future, and a cancelled waiting Task, give `CancellationError`.
-  public var result: Result<Success, any Error> {
+  public nonisolated(nonsending) var result: Result<Success, any Error> {
     get async {
       do { return .success(try await value) } catch { return .failure(error) }
     }
@@ -26,7 +26,7 @@ extension Future {
   ///
   /// - Throws: ``TimeoutError`` when the time has run out, which leaves the future and its other waiters alone; and what
   ///   ``value`` throws.
-  public func value(within limit: Duration) async throws -> Success {
+  public nonisolated(nonsending) func value(within limit: Duration) async throws -> Success {
     require(limit >= .zero, "limit must not be negative")
     if let result = resultIfDone { return try result.get() }
     let deadline = Deadline(after: limit)
@@ -89,8 +89,13 @@ final class TaskWaiter: FutureObserver, @unchecked Sendable {
   }
 
   @discardableResult
-  static func wait(for future: _FutureCore, deadline: Deadline?) async throws -> Outcome {
+  nonisolated(nonsending) static func wait(
+    for future: _FutureCore, deadline: Deadline?
+  ) async throws -> Outcome {
     try Task.checkCancellation()
+    let producer = deadline == nil && future.acquired().hasProducer ? future.producerCore() : nil
+    defer { producer?.taskHasWaited() }
+    if let producer, producer.taskWillWait(for: future) { return .done }
     let waiter = TaskWaiter()
     let added = future.addObserverCore(waiter, index: 0)
     if case .alreadyDone = added { return .done }

@@ -61,7 +61,7 @@ public struct CompletedFutures<S: Sendable>: Sequence, AsyncSequence, Sendable {
     @usableFromInline init(handle: CompletionQueueHandle) { self.handle = handle }
 
     /// The next future that is done; nil after the last, or when the Task is cancelled.
-    @inlinable public mutating func next() async -> Future<S>? {
+    @inlinable public nonisolated(nonsending) mutating func next() async -> Future<S>? {
       (try! await handle.next()).map(CompletedFutures<S>.downcast)
     }
 
@@ -116,7 +116,7 @@ public struct TimedCompletedFutures<S: Sendable>: AsyncSequence, Sendable {
     /// The next future that is done; nil after the last, or when the Task is cancelled.
     ///
     /// - Throws: ``TimeoutError`` when the time has run out.
-    @inlinable public mutating func next() async throws(TimeoutError) -> Future<S>? {
+    @inlinable public nonisolated(nonsending) mutating func next() async throws(TimeoutError) -> Future<S>? {
       try await handle.next().map(CompletedFutures<S>.downcast)
     }
 

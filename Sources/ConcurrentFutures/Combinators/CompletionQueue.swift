@@ -209,7 +209,7 @@ final class CompletionQueueHandle: Sendable {
   }
 
   /// The same for a Task; nil also when the Task is cancelled.
-  @usableFromInline func next() async throws(TimeoutError) -> _FutureCore? {
+  @usableFromInline nonisolated(nonsending) func next() async throws(TimeoutError) -> _FutureCore? {
     while true {
       switch queue.take() {
       case .future(let future): return future

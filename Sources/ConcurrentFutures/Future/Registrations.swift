@@ -130,4 +130,10 @@ class FutureProducer: @unchecked Sendable {
   /// A thread is going to block for the future, without a time limit. The producer may use it for some tens of microseconds to get the
   /// result; it must not run anything of the user's there but what decoding needs. Whether the future is done.
   func help(_ future: _FutureCore) -> Bool { false }
+
+  /// A Task is going to wait for the future, without a time limit, and may help for some tens of microseconds as a thread does.
+  /// Whether the future is done.
+  func taskWillWait(for future: _FutureCore) -> Bool { false }
+  /// The wait of a Task has ended.
+  func taskHasWaited() {}
 }

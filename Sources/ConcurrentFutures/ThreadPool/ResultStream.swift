@@ -48,7 +48,7 @@ public struct ResultStream<R: Sendable>: Sequence, AsyncSequence, Sendable {
     fileprivate let loop: ResultLoop<R>
 
     /// The next result; nil after the last, or when the Task is cancelled.
-    public mutating func next() async -> Result<R, any Error>? { await loop.pump.next() }
+    public nonisolated(nonsending) mutating func next() async -> Result<R, any Error>? { await loop.pump.next() }
 
     /// The same, for any isolation.
     public mutating func next(isolation actor: isolated (any Actor)?) async -> Result<R, any Error>? {
@@ -162,7 +162,7 @@ private final class ResultPump<R: Sendable>: Sendable {
     }
   }
 
-  func next() async -> Result<R, any Error>? {
+  nonisolated(nonsending) func next() async -> Result<R, any Error>? {
     begin()
     defer { end() }
     while true {

@@ -12,6 +12,23 @@ import Testing
     await #expect(throws: CancellationError.self) { try await cancelled.value }
   }
 
+  /// An actor's code that awaits what is there goes on at once: nothing else of the actor runs in between.
+  @Test @MainActor func awaitingWhatIsDoneDoesNotLeaveTheActor() async throws {
+    let other = Tally()
+    let task = Task { @MainActor in _ = other.add() }
+    let future = Future.succeeded(1)
+    var sum = 0
+    for _ in 0..<100 {
+      sum += try await future.value
+      sum += try await future.result.get()
+      sum += try await future.value(within: .zero)
+    }
+    for await done in asCompleted([future, .succeeded(2)]) { sum += try done.resultIfDone!.get() }
+    #expect(sum == 303 && other.count == 0)
+    await task.value
+    #expect(other.count == 1)
+  }
+
   @Test(arguments: CallbackTests.End.allCases) func everyEndWakesItsTasks(end: CallbackTests.End) async {
     let future = Future<Int>()
     let tasks = (0..<6).map { index in

@@ -133,6 +133,12 @@ final class ElementGroup: FutureProducer, @unchecked Sendable {
     guard let work = chunks.withLock({ $0.first?.work }) else { return future.acquired().isDone }
     return core.help(work, future)
   }
+
+  override func taskWillWait(for future: _FutureCore) -> Bool {
+    core.helpFromTask(chunks.withLock({ $0.first?.work }), future)
+  }
+
+  override func taskHasWaited() { core.briefWaits.end() }
 }
 
 /// Cuts the elements of one stream into chunks, as many to a chunk as take about a quarter of a millisecond.

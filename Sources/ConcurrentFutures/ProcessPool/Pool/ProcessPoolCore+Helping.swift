@@ -41,6 +41,15 @@ extension ProcessPoolCore {
     return future.acquired().isDone
   }
 
+  /// The same for a Task, as long as it is the only one that waits for this pool. It has begun to wait in any case.
+  func helpFromTask(_ work: ProcessWork?, _ future: _FutureCore) -> Bool {
+    // The main thread has a screen to draw; decoding takes as long as it takes.
+    guard briefWaits.begin(), let work, !cf_is_main_thread() else { return false }
+    let isDone = help(work, future)
+    briefWaits.looked(isDone)
+    return isDone
+  }
+
   private func drive(for work: ProcessWork, _ future: _FutureCore, _ state: DriverState) {
     for worker in state.workers { worker.wakeUp() }
     state.helped = work

@@ -31,6 +31,7 @@ final class ProcessPoolCore: @unchecked Sendable {
   /// How long a worker may take for what takes an honest one next to no time: to send the answer of a task that has ended, to go when it
   /// was told to. Long, since large answers on a loaded machine take their time. In nanoseconds; tests shorten it.
   @exclusivity(unchecked) var patience: UInt64 = 30_000_000_000
+  let briefWaits = BriefWaits()
   private let closuresWork: Bool
   /// A worker ends after so many tasks.
   let recycles: Bool

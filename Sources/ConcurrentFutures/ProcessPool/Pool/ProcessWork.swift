@@ -37,6 +37,8 @@ class ProcessWork: FutureProducer, @unchecked Sendable {
   /// The worker says that it has started. False: the future is cancelled.
   func setRunning() -> Bool { preconditionFailure("abstract") }
   override func help(_ future: _FutureCore) -> Bool { pool.help(self, future) }
+  override func taskWillWait(for future: _FutureCore) -> Bool { pool.helpFromTask(self, future) }
+  override func taskHasWaited() { pool.briefWaits.end() }
   /// A frame about the running task that may come more than once, or not for every task. Under the scheduler's lock.
   func hears(_ header: ChannelHeader) throws(ChannelViolation) {
     if header.kind == .unpacked || header.answersToCome > 0 {
