@@ -1,4 +1,4 @@
-import Foundation
+import Libc
 import Testing
 
 /// What process pools hold of the system, and nobody else in this process does: so other suites may run at the same time.
@@ -19,39 +19,28 @@ struct PoolLeftovers: Equatable, CustomStringConvertible {
   static func now() -> PoolLeftovers {
     var found = PoolLeftovers()
     #if os(Linux)
-    let manager = FileManager.default
-    for entry in (try? manager.contentsOfDirectory(atPath: "/proc/self/fd")) ?? [] {
-      let target = (try? manager.destinationOfSymbolicLink(atPath: "/proc/self/fd/\(entry)")) ?? ""
+    for entry in SystemFiles.names(in: "/proc/self/fd") {
+      let target = SystemFiles.target(of: "/proc/self/fd/\(entry)")
       if target.contains("pidfd") { found.workers += 1 }
       if target.contains("memfd:concurrent-futures") { found.memoryObjects += 1 }
     }
-    let maps = read("/proc/self/maps")
+    let maps = SystemFiles.text(of: "/proc/self/maps")
     found.mappings = maps.split(separator: "\n").count { $0.contains("memfd:concurrent-futures") }
-    found.children = children(manager)
+    found.children = children()
     #endif
     return found
   }
 
   /// Those of other suites run programs with other arguments; a zombie has none any more and is anybody's, for a moment.
-  private static func children(_ manager: FileManager) -> Int {
-    let own = ProcessInfo.processInfo.processIdentifier
-    return ((try? manager.contentsOfDirectory(atPath: "/proc")) ?? []).count { entry in
+  private static func children() -> Int {
+    let own = "\(getpid())"
+    return SystemFiles.names(in: "/proc").count { entry in
       guard Int32(entry) != nil,
-        let rest = read("/proc/\(entry)/stat").split(separator: ")").last?.split(separator: " "),
-        rest.count > 1, rest[1] == "\(own)"
+        let rest = SystemFiles.text(of: "/proc/\(entry)/stat").split(separator: ")").last?.split(separator: " "),
+        rest.count > 1, rest[1] == own
       else { return false }
-      return rest[0] == "Z" || read("/proc/\(entry)/cmdline").contains("(worker of")
+      return rest[0] == "Z" || SystemFiles.text(of: "/proc/\(entry)/cmdline").contains("(worker of")
     }
-  }
-
-  /// Foundation reads files of /proc in part or not at all, and leaks where one is empty.
-  private static func read(_ path: String) -> String {
-    guard let file = fopen(path, "r") else { return "" }
-    defer { fclose(file) }
-    var all: [UInt8] = []
-    var piece = [UInt8](repeating: 0, count: 4096)
-    while case let count = fread(&piece, 1, piece.count, file), count > 0 { all += piece[..<count] }
-    return String(decoding: all, as: UTF8.self)
   }
 }
 

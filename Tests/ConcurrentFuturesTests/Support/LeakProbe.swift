@@ -1,4 +1,3 @@
-import Foundation
 import Synchronization
 import Testing
 
@@ -43,10 +42,6 @@ func probesAlive(after body: (LiveCount) async throws -> Void) async rethrows ->
 
 /// What this process holds of the system.
 enum ProcessResources {
-  static var threadCount: Int { entries(of: "/proc/self/task") }
-  static var openDescriptors: Int { entries(of: "/proc/self/fd") }
-
-  private static func entries(of directory: String) -> Int {
-    (try? FileManager.default.contentsOfDirectory(atPath: directory).count) ?? 0
-  }
+  static var threadCount: Int { SystemFiles.names(in: "/proc/self/task").count }
+  static var openDescriptors: Int { SystemFiles.names(in: "/proc/self/fd").count }
 }

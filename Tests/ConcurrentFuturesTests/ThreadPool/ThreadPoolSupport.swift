@@ -10,9 +10,9 @@ enum NamedThreads {
   static func count(prefix: String) -> Int { names().filter { $0.hasPrefix(prefix) }.count }
 
   static func names() -> [String] {
-    let tasks = (try? FileManager.default.contentsOfDirectory(atPath: "/proc/self/task")) ?? []
-    return tasks.compactMap { try? String(contentsOfFile: "/proc/self/task/\($0)/comm", encoding: .utf8) }
-      .map { $0.trimmingCharacters(in: .newlines) }
+    SystemFiles.names(in: "/proc/self/task").map { task in
+      String(SystemFiles.text(of: "/proc/self/task/\(task)/comm").prefix { $0 != "\n" })
+    }
   }
 
   static var current: String {
