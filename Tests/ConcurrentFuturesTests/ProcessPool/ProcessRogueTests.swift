@@ -10,7 +10,7 @@ enum Attack: String, Codable, Sendable, CaseIterable {
   case randomControl, randomEverything
   case headTooFar, headBackwards
   case unknownKind, otherDirection, twiceReady
-  case answerTwice, answerOthers, startOthers, startTwice, skipOwn, failInitializer
+  case answerTwice, answerInParts, unpackWhatIsWhole, answerOthers, startOthers, startTwice, skipOwn, failInitializer
   case announceDescriptors, foreignDescriptors, lingeringSocket
   case claimFinishedAndSpin
   // Within the rules: its time limit ends it.
@@ -52,6 +52,8 @@ enum Attack: String, Codable, Sendable, CaseIterable {
     case .answerTwice:
       say(.threwRemote)
       say(.threwRemote)
+    case .answerInParts: channel.say(ChannelHeader(.returned, slot: own.slot, task: own.task, function: 3))
+    case .unpackWhatIsWhole: say(.unpacked)
     case .answerOthers: say(.threwRemote, slot: own.slot + 1)
     case .startOthers: for slot in 0..<8 { say(.started, slot: slot) }
     case .startTwice: say(.started)

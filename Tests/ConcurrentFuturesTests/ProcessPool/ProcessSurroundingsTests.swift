@@ -80,6 +80,39 @@ extension ProcessPools {
       }
     }
 
+    @Test func whatWasWrittenBeforeTheLastAnswerWasHeardMayBeTheNextTasks() {
+      var ends: [Int32] = [0, 0]
+      pipe(&ends)
+      defer { for end in ends { close(end) } }
+      _ = fcntl(ends[0], F_SETFL, O_NONBLOCK)
+      var words = StandardErrorPipe(descriptor: ends[0])
+      func write(_ text: String) {
+        _ = text.withCString { Libc.write(ends[1], $0, text.utf8.count) }
+        words.pump()
+      }
+      write("first\n")
+      words.nothingElseWasSaid()
+      // The second task's words come before the first one's answer.
+      write("second\n")
+      words.taskEnded()
+      #expect(words.text == "second")
+      words.nothingElseWasSaid()
+      words.taskEnded()
+      #expect(words.text == "")
+    }
+
+    /// Nothing that it was handed is lost, for it has not begun.
+    @Test func aWorkerThatDoesNotTakeItsTasksIsReplaced() async throws {
+      try await withPool(workers: 1) { pool in
+        pool.core.patience = 300_000_000
+        let process = try await pool.submit { getpid() }.value
+        kill(process, SIGSTOP)
+        let futures = (0..<5).map { pool.submit($0) { $0 + 1 } }
+        for (n, future) in futures.enumerated() { try await #expect(future.value == n + 1) }
+        #expect(!isAlive(process))
+      }
+    }
+
     // MARK: other programs as workers
 
     /// A second mark, before the pool's own, stands for a worker whose executable is of another build.

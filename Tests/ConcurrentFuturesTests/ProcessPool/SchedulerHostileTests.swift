@@ -57,6 +57,24 @@ import Testing
     #expect(isViolation(.unpacked, a.task, slot: a.slot, machine), "ended")
   }
 
+  @Test func whoDoesNotTakeItsTasksIsDueSomeTime() throws {
+    var (machine, tasks) = try machine(tasks: 2)
+    machine.awaitSigns(until: 100)
+    machine.awaitSigns(until: 200)
+    #expect(machine.nextDeadline == 100)
+    var copy = machine
+    let due = copy.takeOverdue(now: 100)
+    #expect(due.count == 1 && due.first?.due == .sign)
+    // Whatever it says is a sign, and while it runs a task it owes none.
+    try machine.hears(.started, tasks[0].task, slot: tasks[0].slot, worker: 0)
+    #expect(machine.nextDeadline == nil)
+    machine.awaitSigns(until: 300)
+    #expect(machine.nextDeadline == nil)
+    try machine.hears(.returned, tasks[0].task, slot: tasks[0].slot, worker: 0)
+    machine.awaitSigns(until: 400)
+    #expect(machine.nextDeadline == 400)
+  }
+
   /// An answer after which others follow leaves its task where it is.
   @Test func aPartOfAnAnswerEndsNothing() throws {
     var (machine, tasks) = try machine(tasks: 2)

@@ -147,7 +147,7 @@ extension ProcessPoolCore {
     // Our own standard error may take nothing at the moment: then those of the workers wait.
     let mayForward = StandardErrorPipe.mayForward
     if mayForward {
-      for worker in state.workers where worker.standardError.holdsSomething { worker.standardError.pump() }
+      for worker in state.workers where worker.standardError.holdsSomething { worker.pumpStandardError() }
     }
     let limit = state.workers.contains { $0.hasInput } ? 0 : nanosecondsToSleep(state, mayForward: mayForward)
     look(state, limit: limit, mayForward: mayForward)
@@ -188,7 +188,7 @@ extension ProcessPoolCore {
           if worker.isEnding { worker.kill() } else { worker.condemn("it closed the socket to its parent") }
         }
       }
-      if state.polled[3 * place + 2].revents != 0 { worker.standardError.pump() }
+      if state.polled[3 * place + 2].revents != 0 { worker.pumpStandardError() }
       if state.polled[3 * place + 3].revents != 0, let reason = worker.reap() {
         worker.seal()
         while receiveFrames(worker, state) {}
@@ -204,6 +204,7 @@ extension ProcessPoolCore {
     let now = cf_now()
     var limit = Int64.max
     state.withLock { state in
+      state.scheduler.awaitSigns(until: now &+ patience)
       if let next = state.scheduler.nextDeadline { limit = next > now ? Int64(min(next - now, 1 << 60)) : 0 }
       if state.scheduler.mayCongest { limit = min(limit, 1_000_000) }
       if state.scheduler.needsSpawn {
@@ -240,6 +241,7 @@ extension ProcessPoolCore {
       switch due {
       case .kill: worker.kill()
       case .answer: worker.condemn("it marked its task as ended and did not answer")
+      case .sign: worker.condemn("it did not take the tasks that it was handed")
       case .start: if !worker.hasTakenAnything { worker.condemn(Self.neverStarted) }
       }
     }

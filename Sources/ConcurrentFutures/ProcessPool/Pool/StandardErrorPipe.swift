@@ -5,8 +5,10 @@ import CProcessSupport
 struct StandardErrorPipe {
   let descriptor: Int32
   private var tail: [UInt8] = []
-  /// What the tail held when the last task had ended does not belong to the next.
+  /// What the tail has up to here was written before the last task ended, and does not belong to the next.
   private var mark = 0
+  /// What the tail has up to here was written before anything that the worker has still to say.
+  private var certain = 0
   private(set) var isOpen = true
   /// Read, and not yet taken by our own standard error.
   private var held: [UInt8] = []
@@ -23,9 +25,12 @@ struct StandardErrorPipe {
 
   var holdsSomething: Bool { !held.isEmpty }
 
-  mutating func taskEnded() { mark = tail.count }
+  /// The worker had said nothing more when the tail was as it is now.
+  mutating func nothingElseWasSaid() { certain = tail.count }
+  /// Words and answers come on different ways: what came in between may be the next task's, and counts as that.
+  mutating func taskEnded() { mark = certain }
 
-  /// The last of what was written since the last task ended.
+  /// The last of what was written since the last task ended; maybe some of its words, too, but all of the next one's.
   var text: String {
     let bytes = tail.suffix(max(0, tail.count - mark)).suffix(Self.tailSize)
     var text = String(decoding: bytes, as: UTF8.self)
@@ -73,6 +78,7 @@ struct StandardErrorPipe {
       let surplus = tail.count - Self.tailSize
       tail.removeFirst(surplus)
       mark = max(0, mark - surplus)
+      certain = max(0, certain - surplus)
     }
   }
 }

@@ -229,6 +229,12 @@ final class WorkerHandle: @unchecked Sendable {
   var hasTakenAnything: Bool { cp_load64(memory.toWorkerControl.tail) != 0 }
   var hasInput: Bool { !reader.isEmpty && !isCondemned }
 
+  /// Forwards its standard error.
+  func pumpStandardError() {
+    standardError.pump()
+    if reader.isEmpty { standardError.nothingElseWasSaid() }
+  }
+
   /// The worker has ended: only what it has left in the ring is read.
   func seal() {
     do throws(ChannelViolation) { try reader.seal() } catch { condemn(error.what) }

@@ -127,14 +127,29 @@ extension Scheduler {
       if let killAt = workers[index]!.killAt { next = min(next ?? .max, killAt) }
       if let answerDue = workers[index]!.answerDue { next = min(next ?? .max, answerDue) }
       if let startDue = workers[index]!.startDue { next = min(next ?? .max, startDue) }
+      if let signDue = workers[index]!.signDue { next = min(next ?? .max, signDue) }
     }
     return next
   }
 
   /// What is due at a worker.
-  enum Due: Sendable { case kill, answer, start }
+  enum Due: Sendable { case kill, answer, start, sign }
 
-  /// The workers at which something is due now. To be killed; or because they owe an answer, or a sign that they have started.
+  /// From now on, workers that have tasks and have not begun with one have until `limit`. An honest worker takes a task within
+  /// microseconds; what another has not begun with is not lost by its end.
+  mutating func awaitSigns(until limit: @autoclosure () -> UInt64) {
+    for index in workers.indices where workers[index] != nil {
+      let owesSign = workers[index]!.isReady && workers[index]!.inFlight > 0 && workers[index]!.begun == nil
+      if !owesSign {
+        workers[index]!.signDue = nil
+      } else if workers[index]!.signDue == nil {
+        workers[index]!.signDue = limit()
+      }
+    }
+  }
+
+  /// The workers at which something is due now. To be killed; or because they owe an answer, or a sign that they have started, or that
+  /// they take their tasks.
   mutating func takeOverdue(now: UInt64) -> [(worker: Handle, due: Due)] {
     workers.indices.compactMap { index in
       guard let worker = workers[index] else { return nil }
@@ -143,6 +158,9 @@ extension Scheduler {
         due = .answer
       } else if (worker.killAt ?? .max) <= now {
         due = .kill
+      } else if (worker.signDue ?? .max) <= now {
+        workers[index]!.signDue = nil
+        return (handles[index]!, .sign)
       } else if (worker.startDue ?? .max) <= now {
         workers[index]!.startDue = nil
         return (handles[index]!, .start)

@@ -19,6 +19,8 @@ struct WorkerRecord: Sendable {
   var killAt: UInt64?
   /// Look at this time whether it has begun to work at all.
   var startDue: UInt64?
+  /// Kill it at this time unless it has taken a task of those that it was handed, or said anything else.
+  var signDue: UInt64?
   /// Kill it at this time unless the answer has come that its claim word promises.
   var answerDue: UInt64?
   var assignedInAll = 0
