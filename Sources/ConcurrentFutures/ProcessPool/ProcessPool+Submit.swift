@@ -109,12 +109,15 @@ extension ProcessPool {
   }
 
   /// Runs a task in a worker and waits for it. When the waiting Task is cancelled, the work is stopped.
-  public nonisolated(nonsending) func run<T: ProcessTask>(_ task: T, timeout: Duration? = nil) async throws -> T.Output {
+  public nonisolated(nonsending) func run<T: ProcessTask>(_ task: T, timeout: Duration? = nil) async throws -> T.Output
+  {
     try await owned(submit(task, timeout: timeout))
   }
 
   /// Runs an asynchronous task in a worker and waits for it. When the waiting Task is cancelled, the work is stopped.
-  public nonisolated(nonsending) func run<T: AsyncProcessTask>(_ task: T, timeout: Duration? = nil) async throws -> T.Output {
+  public nonisolated(nonsending) func run<T: AsyncProcessTask>(_ task: T, timeout: Duration? = nil) async throws
+    -> T.Output
+  {
     try await owned(submit(task, timeout: timeout))
   }
 
