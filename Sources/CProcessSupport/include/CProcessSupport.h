@@ -159,6 +159,8 @@ int cp_watch(int descriptor, int wake);
 /// Has malloc keep up to 64 MB of freed memory for what comes next, where it can be told so. A large argument's memory would
 /// otherwise go back to the system after each task, and come again page by page.
 void cp_keep_freed_memory(void);
+/// Where the kernel must end a process because memory is short, it is to take this one before its parent.
+void cp_go_before_parent_when_memory_is_short(void);
 void cp_give_back_freed_memory(void);
 /// Flushes the standard output and error of C, which Swift's `print` uses.
 void cp_flush(void);

@@ -69,6 +69,19 @@ extension ProcessPools {
       }
     }
 
+    #if os(Linux)
+    @Test func theKernelTakesAWorkerBeforeItsParentWhenMemoryIsShort() async throws {
+      func score() -> Int? { Int(SystemFiles.text(of: "/proc/self/oom_score_adj").prefix { $0 != "\n" }) }
+      let own = try #require(score())
+      try await withPool(workers: 1) { pool in
+        let workers = try await pool.submit {
+          Int(SystemFiles.text(of: "/proc/self/oom_score_adj").prefix { $0 != "\n" })
+        }.value
+        #expect(workers == min(1000, own + 300))
+      }
+    }
+    #endif
+
     @Test func resultsThatAreSlowToDecodeDelayTheOthersAndNoMore() async throws {
       try await withPool { pool in
         let slow = pool.submit(300) { SlowToDecode($0) }

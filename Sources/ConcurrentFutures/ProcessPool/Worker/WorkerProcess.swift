@@ -69,6 +69,7 @@ final class WorkerProcess {
     Self.wakePipe = (pipe[0], pipe[1])
     CurrentWork.stopOfThisProcess = Self.stopFlag
     cp_keep_freed_memory()
+    cp_go_before_parent_when_memory_is_short()
     cp_worker_signals(memory.stopRequest, Self.stopFlag, pipe[1])
     let started = cp_start_thread(
       { _ in
