@@ -111,6 +111,24 @@ extension ProcessPools {
       }
     }
 
+    /// Short elements have made long chunks when the long ones come.
+    @Test(arguments: [true, false])
+    func elementsThatBecomeLongAreDoneByAllWorkers(ordered: Bool) async throws {
+      try await withCountingPool(5300) { pool, counts in
+        var workers: [Int32: Int] = [:]
+        let results = pool.results(of: 0..<5300, ordered: ordered) { (n: Int) -> Int32 in
+          _ = begin(n)
+          if n < 5000 { return 0 }
+          compute(for: .milliseconds(3))
+          return getpid()
+        }
+        for await result in results { workers[try result.get(), default: 0] += 1 }
+        #expect(workers.count == 3 && workers[0] == 5000)
+        #expect(workers.values.allSatisfy { $0 >= 30 }, "\(workers)")
+        for n in 0..<5300 { #expect(counts[n] == 1) }
+      }
+    }
+
     @Test(arguments: [true, false], [0, 1])
     func aDeathCostsItsElementOnlyAndNoElementRunsTwice(ordered: Bool, retries: Int) async throws {
       let count = 6000

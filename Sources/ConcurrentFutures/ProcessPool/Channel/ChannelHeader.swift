@@ -36,6 +36,8 @@ struct ChannelHeader {
     case leaving = 23
     /// The elements of a chunk are decoded. They run one after the other, and each has an answer.
     case unpacked = 24
+    /// The chunk has taken long, and the elements after the last that was answered have not begun: they are to run elsewhere.
+    case handedBack = 25
 
     var isFromWorker: Bool { rawValue >= Kind.hello.rawValue }
     var isAnswer: Bool {

@@ -51,7 +51,7 @@ final class ElementWork<A: Codable & Sendable, Received: Codable & Sendable, Out
 
   /// A chunk that was refused as a whole is cut up, which encodes.
   override func hasCallbacks(_ answer: ChannelHeader) -> Bool {
-    !isUnpacked || futures[index(of: answer)].acquired().hasObservers
+    !isUnpacked || answer.kind == .handedBack || futures[index(of: answer)].acquired().hasObservers
   }
 
   private func index(of answer: ChannelHeader) -> Int { max(0, elements.count - 1 - answer.answersToCome) }
@@ -59,6 +59,15 @@ final class ElementWork<A: Codable & Sendable, Received: Codable & Sendable, Out
   override func finish(_ answer: ReceivedFrame) {
     let isLast = answer.header.answersToCome == 0
     if isLast { group.remove(self) }
+    // An honest worker has answered one at least; so this comes to an end.
+    if answer.header.kind == .handedBack, answered > 0 {
+      feed.ended(answered, nanoseconds: answer.header.nanoseconds)
+      let size = feed.batchSize
+      for start in stride(from: answered, to: elements.count, by: size) {
+        send(start..<min(start + size, elements.count), retries: retries)
+      }
+      return
+    }
     let result = answer.result(as: Received.self).map(feed.unpack)
     if isLast, !isUnpacked, elements.count > 1 {
       // Some element cannot be decoded: only its own answer says which.
@@ -244,7 +253,8 @@ final class ElementFeed<A: Codable & Sendable, Received: Codable & Sendable, Out
   /// A chunk has taken so long.
   func ended(_ count: Int, nanoseconds: UInt32) {
     let old = batchSize
-    guard count >= old else { return }
+    let isTooLarge = Double(nanoseconds) > Self.goodTime
+    guard count >= old || isTooLarge else { return }
     let factor = min(4, max(0.25, Self.goodTime / max(Double(nanoseconds), 1)))
     size.store(max(1, min(Int(Double(count) * factor), mostByBytes.load(ordering: .relaxed))), ordering: .relaxed)
   }

@@ -211,6 +211,8 @@ extension ProcessPoolCore {
         limit = min(limit, driverState.nextSpawn > now ? Int64(driverState.nextSpawn - now) : 0)
       }
     }
+    // Who submits does not wake the driver: that a worker does not take its tasks is noticed at the next look.
+    if !driverState.workers.isEmpty { limit = min(limit, Int64(clamping: patience)) }
     // A worker whose standard error we cannot pass on is looked at now and then.
     if !mayForward, driverState.workers.contains(where: { $0.standardError.isOpen }) {
       limit = min(limit, 20_000_000)

@@ -43,7 +43,7 @@ extension Scheduler {
     case .skipped:
       try skipped(slot: header.slot, worker: index)
       return .noted
-    case .returned, .threw, .threwRemote, .refused:
+    case .returned, .threw, .threwRemote, .refused, .handedBack:
       if header.task == initializerTask, !workers[index]!.isReady { return .initializerFailed }
       if header.answersToCome > 0 { return .partly(try begun(id, slot: header.slot, worker: index)) }
       return .ended(try ended(id, slot: header.slot, worker: index, nanoseconds: header.nanoseconds))

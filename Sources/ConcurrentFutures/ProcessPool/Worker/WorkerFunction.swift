@@ -6,6 +6,8 @@ enum WorkerOutcome {
   case returned(EncodedMessage)
   case threw(any Error)
   case refused(TaskEncodingError.Subject, String)
+  /// The rest of a chunk has not begun.
+  case handedBack
 }
 
 /// A function that is ready to run in the worker.
@@ -29,8 +31,8 @@ extension WorkerFunction {
 protocol PartialListener {
   /// Its elements are decoded, and will run.
   func unpacked()
-  /// An element has ended, and so many will follow.
-  func ended(_ outcome: WorkerOutcome, toCome: Int)
+  /// An element has ended, and so many follow. False: not here, for the chunk has taken long.
+  func ended(_ outcome: WorkerOutcome, toCome: Int) -> Bool
 }
 
 extension FunctionReference {
@@ -233,7 +235,8 @@ private struct CallEach<A: Codable, R: Codable>: WorkerFunction {
     guard let last = elements.last else { return .refused(.argument, "the chunk has no elements") }
     listener.unpacked()
     for (number, element) in elements.dropLast().enumerated() {
-      listener.ended(finish(coder) { try body(element) }, toCome: elements.count - 1 - number)
+      let outcome = finish(coder) { try body(element) }
+      if !listener.ended(outcome, toCome: elements.count - 1 - number) { return .handedBack }
     }
     return finish(coder) { try body(last) }
   }

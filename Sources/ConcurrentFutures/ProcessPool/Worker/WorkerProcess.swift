@@ -168,10 +168,15 @@ final class WorkerProcess {
 
     func unpacked() { worker.send(OutgoingFrame(ChannelHeader(.unpacked, slot: header.slot, task: header.task))) }
 
-    func ended(_ outcome: WorkerOutcome, toCome: Int) {
+    /// Elements that are longer than those before them must not wait for each other while other workers have nothing to do.
+    private static var longestChunk: UInt32 { 2_000_000 }
+
+    func ended(_ outcome: WorkerOutcome, toCome: Int) -> Bool {
       cp_flush()
       if WorkerProcess.isStopRequested { cp_exit(0) }
-      worker.answer(header, outcome, nanoseconds: nanoseconds(since: start), toCome: toCome)
+      let spent = nanoseconds(since: start)
+      worker.answer(header, outcome, nanoseconds: spent, toCome: toCome)
+      return spent < Self.longestChunk
     }
   }
 
@@ -228,6 +233,7 @@ final class WorkerProcess {
       } else {
         send(OutgoingFrame(header(.threwRemote), prefix: travelling.description.bytes))
       }
+    case .handedBack: send(OutgoingFrame(header(.handedBack)))
     case .refused(let subject, let reason):
       send(OutgoingFrame(header(.refused), prefix: Refusal(subject, reason).bytes))
     }
