@@ -232,13 +232,14 @@ private struct CallEach<A: Codable, R: Codable>: WorkerFunction {
   ) -> WorkerOutcome {
     let elements: [A]
     do { elements = try coder.decode([A].self, from: payload) } catch { return .refused(.argument, describe(error)) }
-    guard let last = elements.last else { return .refused(.argument, "the chunk has no elements") }
+    if elements.isEmpty { return .refused(.argument, "the chunk has no elements") }
     listener.unpacked()
-    for (number, element) in elements.dropLast().enumerated() {
-      let outcome = finish(coder) { try body(element) }
-      if !listener.ended(outcome, toCome: elements.count - 1 - number) { return .handedBack }
+    let last = elements.count - 1
+    for index in 0..<last {
+      let outcome = finish(coder) { try body(elements[index]) }
+      if !listener.ended(outcome, toCome: last - index) { return .handedBack }
     }
-    return finish(coder) { try body(last) }
+    return finish(coder) { try body(elements[last]) }
   }
 }
 
