@@ -26,12 +26,14 @@ let package = Package(
     // The constructor that turns a re-executed program into a worker, and descriptor passing.
     .target(name: "CProcessSupport"),
     // For tests: the C library under one name, whichever it is.
-    .target(name: "Libc", path: "Tests/Libc", swiftSettings: settings),
+    .target(name: "FuturesTestLibc", path: "Tests/FuturesTestLibc", swiftSettings: settings),
     // For tests: gates between processes.
-    .target(name: "CTestSupport", path: "Tests/CTestSupport"),
+    .target(name: "CFuturesTestSupport", path: "Tests/CFuturesTestSupport"),
     .testTarget(
       name: "ConcurrentFuturesTests",
-      dependencies: ["ConcurrentFutures", "CPlatformSupport", "CProcessSupport", "CTestSupport", "Libc"],
+      dependencies: [
+        "ConcurrentFutures", "CPlatformSupport", "CProcessSupport", "CFuturesTestSupport", "FuturesTestLibc",
+      ],
       swiftSettings: settings
     ),
   ]

@@ -127,6 +127,7 @@ final class BlockingCall: _PoolItem, TaskExecutor, @unchecked Sendable {
   override var isSpent: Bool { state.withLock { $0.job == nil } }
 
   private func giveUp(_ error: any Error) {
+    isOver.store(true, ordering: .releasing)
     let job = state.withLock { $0.phase.giveUp(error) ? $0.job.take() : nil }
     if let job { runElsewhere(job) }
   }

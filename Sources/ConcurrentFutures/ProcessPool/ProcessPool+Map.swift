@@ -70,7 +70,7 @@ extension ProcessPool {
   ///
   /// Elements are taken from the sequence only as there is room for them, so that it may be endless. Short ones travel some together, as
   /// many as take a worker about a quarter of a millisecond; each has its own outcome, as soon as it has ended, and a fault is that
-  /// of its element alone.
+  /// of its element alone. So elements must not wait for each other.
   ///
   /// - Parameters:
   ///   - arguments: the elements; taken in the consumer's thread.
@@ -111,7 +111,7 @@ extension ProcessPool {
       return ResultStream(arguments, ordered: ordered, SingleResults(limit: maxInFlight ?? 1) { _ in .failed(error) })
     }
     return ResultStream(
-      arguments, ordered: ordered,
+      arguments, ordered: ordered, of: self,
       ElementFeed(
         definition, core, mostInFlight: maxInFlight, timeout: timeout, retries: retries, unpack: unpack))
   }

@@ -109,20 +109,17 @@ extension ProcessPool {
   }
 
   /// Runs a task in a worker and waits for it. When the waiting Task is cancelled, the work is stopped.
-  public nonisolated(nonsending) func run<T: ProcessTask>(_ task: T, timeout: Duration? = nil) async throws -> T.Output
-  {
+  public func run<T: ProcessTask>(_ task: T, timeout: Duration? = nil) async throws -> T.Output {
     try await owned(submit(task, timeout: timeout))
   }
 
   /// Runs an asynchronous task in a worker and waits for it. When the waiting Task is cancelled, the work is stopped.
-  public nonisolated(nonsending) func run<T: AsyncProcessTask>(_ task: T, timeout: Duration? = nil) async throws
-    -> T.Output
-  {
+  public func run<T: AsyncProcessTask>(_ task: T, timeout: Duration? = nil) async throws -> T.Output {
     try await owned(submit(task, timeout: timeout))
   }
 
   /// Runs a closure in a worker and waits for it. When the waiting Task is cancelled, the work is stopped.
-  public nonisolated(nonsending) func run<A: Codable & Sendable, R: Codable & Sendable>(
+  public func run<A: Codable & Sendable, R: Codable & Sendable>(
     _ argument: A, timeout: Duration? = nil, _ body: @escaping @Sendable (A) throws -> R
   ) async throws -> R {
     try await owned(submit(argument, timeout: timeout, body))

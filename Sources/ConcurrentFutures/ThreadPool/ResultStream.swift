@@ -11,11 +11,15 @@ public struct ResultStream<R: Sendable>: Sequence, AsyncSequence, Sendable {
 
   private let pump: ResultPump<R>
 
+  /// - Parameter pool: kept while the stream is.
   init<E: Sendable, Batches: ResultBatches>(
-    _ elements: some Sequence<E> & Sendable, ordered: Bool, _ batches: Batches
+    _ elements: some Sequence<E> & Sendable, ordered: Bool, of pool: (any AnyObject & Sendable)? = nil,
+    _ batches: Batches
   ) where Batches.Input == E, Batches.Output == R {
     let source = ElementSource(elements)
-    pump = ResultPump(batches, ordered: ordered) { source.next().map(batches.submit) }
+    pump = ResultPump(batches, ordered: ordered) {
+      withExtendedLifetime(pool) { source.next().map(batches.submit) }
+    }
   }
 
   /// - Parameter submit: starts the work for one element. Called in the consumer's thread.
@@ -152,6 +156,7 @@ private final class ResultPump<R: Sendable>: Sendable {
     begin()
     defer { end() }
     while true {
+      fill()
       switch step() {
       case .end: return nil
       case .yield(let future):
@@ -166,6 +171,7 @@ private final class ResultPump<R: Sendable>: Sendable {
     begin()
     defer { end() }
     while true {
+      if mayFill { await fillElsewhere() }
       switch step() {
       case .end: return nil
       case .yield(let future):
@@ -193,8 +199,7 @@ private final class ResultPump<R: Sendable>: Sendable {
   private func end() { state.withLock { $0.isInUse = false } }
 
   private func step() -> Step {
-    fill()
-    return state.withLock { state in
+    state.withLock { state in
       if let future = state.ready.popFirst() { return .yield(future) }
       if state.pending.isEmpty { return .end }
       let signal = state.signal ?? Future<Void>()
@@ -203,16 +208,23 @@ private final class ResultPump<R: Sendable>: Sendable {
     }
   }
 
+  /// Not before there is room for a whole batch. The size may change meanwhile; with nothing under way there is room.
+  private var mayFill: Bool {
+    let room = max(0, batches.limit - batches.batchSize)
+    return state.withLock { !$0.sourceHasEnded && $0.inFlight <= room }
+  }
+
+  /// Off the caller's actor: how long elements take to come, and to be encoded, is not for the main thread to wait.
+  @concurrent private func fillElsewhere() async { fill() }
+
   /// Submits elements up to the limit. The elements and their submission are foreign code: no lock is held.
   ///
   /// At least one each time, so that the workers are kept busy. Where elements come slowly, what is ready does not wait for more of them.
   private func fill() {
-    // Not before there is room for a whole batch.
-    let room = batches.limit - batches.batchSize
-    guard state.withLock({ !$0.sourceHasEnded && $0.inFlight <= room }) else { return }
+    if !mayFill { return }
     defer { batches.flush() }
     let begin = cf_now()
-    var before = begin
+    var lastFlush = begin
     while state.withLock({ !$0.sourceHasEnded && $0.inFlight < batches.limit }) {
       guard let future = submitNext() else {
         state.withLock { $0.sourceHasEnded = true }
@@ -225,9 +237,11 @@ private final class ResultPump<R: Sendable>: Sendable {
         future.addDoneCallback { [weak self] future in self?.isDone(future) }
       }
       let now = cf_now()
-      // The element does not wait for others that come as slowly.
-      if now &- before > 50_000 { batches.flush() }
-      before = now
+      // None waits long for others that come slowly.
+      if now &- lastFlush > 100_000 {
+        batches.flush()
+        lastFlush = now
+      }
       if now &- begin > 50_000, state.withLock({ $0.ready.first?.isDone ?? false }) { return }
     }
   }

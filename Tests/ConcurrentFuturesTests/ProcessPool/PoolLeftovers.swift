@@ -1,4 +1,4 @@
-import Libc
+import FuturesTestLibc
 import Testing
 
 /// What process pools hold of the system, and nobody else in this process does: so other suites may run at the same time.

@@ -1,4 +1,4 @@
-import Libc
+import FuturesTestLibc
 import Testing
 
 @testable import ConcurrentFutures
@@ -83,7 +83,7 @@ struct DyingInitializer: ProcessTask {
 struct MortalInitializer: ProcessTask {
   static let signal = SIGUSR1
   func run() -> Bool {
-    Libc.signal(Self.signal) { _ in _exit(9) }
+    FuturesTestLibc.signal(Self.signal) { _ in _exit(9) }
     return true
   }
 }

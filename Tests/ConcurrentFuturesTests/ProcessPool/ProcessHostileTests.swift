@@ -1,7 +1,7 @@
 #if os(Linux) || os(macOS)
 import CPlatformSupport
 import Dispatch
-import Libc
+import FuturesTestLibc
 import Testing
 
 @testable import ConcurrentFutures

@@ -1,4 +1,4 @@
-import Libc
+import FuturesTestLibc
 import Testing
 
 @testable import ConcurrentFutures

@@ -1,5 +1,5 @@
 import Dispatch
-import Libc
+import FuturesTestLibc
 import Synchronization
 import Testing
 

@@ -1,11 +1,14 @@
 #if os(Linux) || os(macOS)
-import Libc
+import FuturesTestLibc
 import Testing
 
 @testable import ConcurrentFutures
 
 /// In a worker: how often each element has begun. Every worker has the same memory.
 nonisolated(unsafe) private var begins: SharedArray<UInt32>?
+
+/// In a worker: gates that it was given.
+nonisolated(unsafe) private var keptGates: [SharedGate] = []
 
 /// Gives a worker the memory where elements are counted.
 private struct CountingInitializer: ProcessTask {
@@ -234,6 +237,70 @@ extension ProcessPools {
           #expect(counts[n] == 1)
         }
         for n in accepted..<count { #expect(outcomes[n] == "ExecutorShutDownError" && counts[n] == 0) }
+      }
+    }
+
+    /// Cancelled chunks are under way; the pool and all that belongs to it go nevertheless.
+    @Test(arguments: [true, false])
+    func aLoopThatIsLeftKeepsNothingAlive(ordered: Bool) async throws {
+      weak var core: ProcessPoolCore?
+      do {
+        let pool = makePool()
+        core = pool.core
+        for _ in 0..<3 {
+          var seen = 0
+          for await _ in pool.results(of: 0..., ordered: ordered, { $0 }) {
+            seen += 1
+            if seen == 3000 { break }
+          }
+        }
+        for await _ in pool.results(of: 0..<5000, ordered: ordered, { $0 }) {
+          // In the middle.
+          await pool.shutdown(cancelPending: true)
+        }
+      }
+      await eventually("the pool is kept", within: .seconds(20)) { core == nil }
+    }
+
+    @Test func aStreamKeepsItsPool() async throws {
+      func squares() -> ResultStream<Int> { makePool().results(of: 0..<3000) { $0 * $0 } }
+      var next = 0
+      for await result in squares() {
+        let value = try result.get()
+        #expect(value == next * next)
+        next += 1
+      }
+      #expect(next == 3000)
+    }
+
+    /// What has not begun does not run, though it has travelled together with what has.
+    @Test func aShutdownThatCancelsStopsChunksInTheMiddle() async throws {
+      let count = 20_000
+      try await withCountingPool(count, workers: 1) { pool, counts in
+        let (here, goOn) = try (SharedGate(), SharedGate())
+        try await pool.submit([here, goOn]) { keptGates = $0 }.value
+        let shutdown = Task {
+          await here.opened()
+          pool.core.shutDown(cancelPending: true)
+          goOn.open()
+        }
+        var outcomes: [String] = []
+        for await result in pool.results(
+          of: 0..<count,
+          { (n: Int) -> Int in
+            _ = begin(n)
+            if n == 5000 {
+              keptGates[0].open()
+              keptGates[1].wait()
+            }
+            return n
+          })
+        { outcomes.append(outcome(result)) }
+        await shutdown.value
+        let ran = (0..<count).filter { counts[$0] > 0 }.count
+        #expect(ran == 5001, "\(ran)")
+        #expect(outcomes.prefix(5001) == (0...5000).map { "\($0)" }[...])
+        #expect(outcomes[5001] == "CancellationError")
       }
     }
 

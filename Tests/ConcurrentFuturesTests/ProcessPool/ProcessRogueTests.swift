@@ -1,5 +1,5 @@
 #if os(Linux)
-import Libc
+import FuturesTestLibc
 import Testing
 
 @testable import ConcurrentFutures
@@ -206,6 +206,37 @@ extension ProcessPools {
           await eventually("\(attack)", within: .seconds(10)) { !isAlive(process) }
           try await #expect(pool.submit(1) { $0 }.value == 1)
         }
+      }
+    }
+
+    /// An answer that comes out of turn is none.
+    @Test(arguments: [1, 0])
+    func everyElementOfAChunkEndsWhateverItsWorkerSays(_ toCome: Int) async throws {
+      try await withPool(workers: 1) { pool in
+        pool.core.patience = 300_000_000
+        let function = try FunctionRegistry.closure1(
+          { @Sendable (lie: Int) -> Int in
+            if lie >= 0 {
+              let channel = RogueChannel()
+              let own = channel.ownTask
+              channel.say(ChannelHeader(.returned, slot: own.slot, task: own.task, function: UInt32(lie)))
+              stayForever()
+            }
+            return lie
+          }, .each)
+        let feed = ElementFeed<Int, Int, Int>(
+          function, pool.core, mostInFlight: nil, timeout: nil, retries: 0, unpack: { $0 })
+        let group = ElementGroup(pool.core)
+        let futures = (0..<3).map { _ in Future<Int>(producer: group, cancellableWhileRunning: true) }
+        feed.send([toCome, -2, -3], futures, group, retries: 0, attempts: 0, wasAccepted: false)
+        var outcomes: [String] = []
+        for future in futures {
+          do { outcomes.append("\(try await future.value)") } catch { outcomes.append("\(type(of: error))") }
+        }
+        // A last answer before its time ends the chunk, of which nothing more is known; any other ends the worker.
+        let expected =
+          toCome == 0 ? Array(repeating: "TaskEncodingError", count: 3) : ["WorkerTerminatedError", "-2", "-3"]
+        #expect(outcomes == expected)
       }
     }
 

@@ -1,5 +1,5 @@
 #if os(Linux) || os(macOS)
-import Libc
+import FuturesTestLibc
 import Testing
 
 @testable import ConcurrentFutures
@@ -100,7 +100,7 @@ extension ProcessPools {
       _ = fcntl(ends[0], F_SETFL, O_NONBLOCK)
       var words = StandardErrorPipe(descriptor: ends[0])
       func write(_ text: String) {
-        _ = text.withCString { Libc.write(ends[1], $0, text.utf8.count) }
+        _ = text.withCString { FuturesTestLibc.write(ends[1], $0, text.utf8.count) }
         words.pump()
       }
       write("first\n")

@@ -1,5 +1,5 @@
 #if os(Linux)
-import Libc
+import FuturesTestLibc
 import Testing
 
 @testable import ConcurrentFutures

@@ -1,5 +1,5 @@
+import CFuturesTestSupport
 import CPlatformSupport
-import CTestSupport
 import ConcurrentFutures
 import Testing
 

@@ -1,4 +1,4 @@
-import Libc
+import FuturesTestLibc
 
 /// Files of /proc. Foundation gives up where an entry vanishes while it lists a folder, and reads files in part that have no size.
 enum SystemFiles {

@@ -1,6 +1,6 @@
 import Dispatch
 import Foundation
-import Libc
+import FuturesTestLibc
 import Testing
 
 @testable import ConcurrentFutures

@@ -12,6 +12,7 @@ import CProcessSupport
 /// | 0 | positions and sleep flags of the ring to the worker, a cache line each |
 /// | 256 | the same of the ring to the parent |
 /// | 512 | the parent's request that the worker stop |
+/// | 576 | the parent's request that the worker hand back what it has not begun of a chunk |
 /// | 1024 | claim words: one for each task in flight (see ``ClaimTable``) |
 /// | 32768 | the ring to the worker |
 /// | 32768 + ring size | the ring to the parent |
@@ -51,6 +52,8 @@ struct ChannelMemory: @unchecked Sendable {
   var toParentControl: RingControl { RingControl(base: control + 256) }
   /// Not zero: the parent asks the worker to stop what it runs, and to end.
   var stopRequest: UnsafeMutablePointer<UInt32> { (control + 512).assumingMemoryBound(to: UInt32.self) }
+  /// Not zero: the parent wants no more elements of a chunk to be begun.
+  var handBackRequest: UnsafeMutablePointer<UInt32> { (control + 576).assumingMemoryBound(to: UInt32.self) }
   var claims: ClaimTable { ClaimTable(words: (control + 1024).assumingMemoryBound(to: UInt32.self)) }
 }
 

@@ -33,17 +33,18 @@ final class ElementWork<A: Codable & Sendable, Received: Codable & Sendable, Out
     super.init(feed.function, message, timeout: feed.timeout, pool: feed.core)
   }
 
-  var isWanted: Bool { futures.contains { !$0.isDone } }
+  override var isWanted: Bool { futures.contains { !$0.isDone } }
 
   override func hears(_ header: ChannelHeader) throws(ChannelViolation) {
     switch header.kind {
     case .unpacked where !isUnpacked: isUnpacked = true
     case .unpacked: throw ChannelViolation(what: "it began with the elements of a chunk twice")
     default:
-      answered += 1
-      guard isUnpacked, answered + header.answersToCome == elements.count else {
+      // What is out of turn is not counted: its element has had no answer.
+      guard isUnpacked, answered + 1 + header.answersToCome == elements.count else {
         throw ChannelViolation(what: "it answered an element of a chunk out of turn")
       }
+      answered += 1
     }
   }
 
@@ -97,6 +98,9 @@ final class ElementWork<A: Codable & Sendable, Received: Codable & Sendable, Out
 
   override func cancelFuture() { for future in futures { future.cancel() } }
 
+  override var begun: Int { answered + 1 }
+  override func cancelFutures(from index: Int) { for future in futures.dropFirst(index) { future.cancel() } }
+
   /// The worker has ended while it ran the element after the last that it answered.
   private func goOn(after error: any Error) {
     let victim = min(answered, elements.count - 1)
@@ -121,30 +125,33 @@ final class ElementWork<A: Codable & Sendable, Received: Codable & Sendable, Out
 /// Who makes the values of some elements' futures: the chunks in which they are under way.
 final class ElementGroup: FutureProducer, @unchecked Sendable {
   private let core: ProcessPoolCore
-  private let chunks = Mutex<[(work: ProcessWork, isWanted: @Sendable () -> Bool)]>([])
+  private let chunks = Mutex<[ProcessWork]>([])
 
   init(_ core: ProcessPoolCore) {
     self.core = core
     super.init()
   }
 
-  func add<A, Received, Output>(_ work: ElementWork<A, Received, Output>) {
-    chunks.withLock { $0.append((work, { work.isWanted })) }
-  }
+  func add(_ work: ProcessWork) { chunks.withLock { $0.append(work) } }
+  func remove(_ work: ProcessWork) { chunks.withLock { $0.removeAll { $0 === work } } }
 
-  func remove(_ work: ProcessWork) { chunks.withLock { $0.removeAll { $0.work === work } } }
-
+  /// A chunk that nobody wants any more has no other end: the pool forgets it.
   override func futureWasCancelled() {
-    for (work, isWanted) in chunks.withLock(\.self) where !isWanted() { core.cancelled(work) }
+    let unwanted = chunks.withLock { chunks in
+      let unwanted = chunks.filter { !$0.isWanted }
+      chunks.removeAll { work in unwanted.contains { $0 === work } }
+      return unwanted
+    }
+    for work in unwanted { core.cancelled(work) }
   }
 
   override func help(_ future: _FutureCore) -> Bool {
-    guard let work = chunks.withLock({ $0.first?.work }) else { return future.acquired().isDone }
+    guard let work = chunks.withLock(\.first) else { return future.acquired().isDone }
     return core.help(work, future)
   }
 
   override func taskWillWait(for future: _FutureCore) -> Bool {
-    core.helpFromTask(chunks.withLock({ $0.first?.work }), future)
+    core.helpFromTask(chunks.withLock(\.first), future)
   }
 
   override func taskHasWaited() { core.briefWaits.end() }
@@ -238,7 +245,10 @@ final class ElementFeed<A: Codable & Sendable, Received: Codable & Sendable, Out
     // What its worker's end leaves over is sent again by the chunk itself.
     core.submit(work, retries: 0, wasAccepted: wasAccepted)
     // Cancelled meanwhile, when the pool did not know it yet.
-    if !work.isWanted { core.cancelled(work) }
+    if !work.isWanted {
+      group.remove(work)
+      core.cancelled(work)
+    }
   }
 
   // MARK: the size

@@ -118,7 +118,10 @@ extension ProcessPoolCore {
       checkTimes(state)
       closeIfDone(state)
       // Also when there is always something to do: a worker that never stops talking must not hide the end of another.
-      if cf_now() &- state.lastPoll > Self.longestWithoutPoll { look(state, limit: 0) }
+      if cf_now() &- state.lastPoll > Self.longestWithoutPoll {
+        self.state.withLock { $0.scheduler.awaitSigns(until: cf_now() &+ patience) }
+        look(state, limit: 0)
+      }
       if progressed || !state.deliveries.isEmpty { continue }
       let hasMore = state.spin.spin {
         driver.isCommanded || driver.doesHelperWantToDrive || state.workers.contains { $0.hasInput || $0.mayFlush }
@@ -156,6 +159,8 @@ extension ProcessPoolCore {
   }
 
   private static var longestWithoutPoll: UInt64 { 1_000_000 }
+  /// As many as take in a full ring.
+  private static var mostLastLooks: Int { ChannelMemory.ringSize / (mostAtOnce * ChannelHeader.size) }
 
   /// Looks at the descriptors, and sleeps on them for so many nanoseconds; without limit if negative.
   private func look(_ state: DriverState, limit: Int64, mayForward: Bool = StandardErrorPipe.mayForward) {
@@ -185,6 +190,8 @@ extension ProcessPoolCore {
         worker.flush()
         // It is ending, which a signal cannot change any more; or it closed its socket and would never be heard again.
         if worker.isDeaf {
+          // What it has answered counts, however it ends; but not what it goes on to say.
+          for _ in 0..<Self.mostLastLooks where receiveFrames(worker, state) {}
           if worker.isEnding { worker.kill() } else { worker.condemn("it closed the socket to its parent") }
         }
       }
@@ -243,7 +250,7 @@ extension ProcessPoolCore {
       switch due {
       case .kill: worker.kill()
       case .answer: worker.condemn("it marked its task as ended and did not answer")
-      case .sign: worker.condemn("it did not take the tasks that it was handed")
+      case .sign: if worker.isStillSilent() { worker.condemn("it did not take the tasks that it was handed") }
       case .start: if !worker.hasTakenAnything { worker.condemn(Self.neverStarted) }
       }
     }

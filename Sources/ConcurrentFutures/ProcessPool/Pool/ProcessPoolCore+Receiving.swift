@@ -3,7 +3,7 @@ import CPlatformSupport
 
 /// What workers say, some dozens of frames at a time: the scheduler's lock is taken once for all of them.
 extension ProcessPoolCore {
-  private static var mostAtOnce: Int { 64 }
+  static var mostAtOnce: Int { 64 }
 
   /// Takes in what a worker has said; whether there was anything.
   func receiveFrames(_ worker: WorkerHandle, _ state: DriverState) -> Bool {

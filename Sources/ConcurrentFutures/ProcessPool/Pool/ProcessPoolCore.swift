@@ -62,6 +62,11 @@ final class ProcessPoolCore: @unchecked Sendable {
     var followUp = FollowUp()
     var refusal: (any Error)?
     state.withLock { state in
+      // Only what travels again while its pool ends can come so late: nobody is there any more to run it.
+      if state.isClosed {
+        refusal = ExecutorShutDownError(name: name)
+        return
+      }
       switch state.scheduler.submit(work, retries: retries, wasAccepted: wasAccepted) {
       case .accepted(let id):
         work.id = id
@@ -161,13 +166,19 @@ final class ProcessPoolCore: @unchecked Sendable {
   func shutDown(cancelPending: Bool) {
     var followUp = FollowUp()
     var cancelled: [ProcessWork] = []
+    var running: [(work: ProcessWork, begun: Int)] = []
     let isClosed = state.withLock { state in
       state.scheduler.shutDown()
-      if cancelPending { cancelled = takeUnstarted(&state) }
+      if cancelPending {
+        cancelled = takeUnstarted(&state)
+        running = state.scheduler.tasks.compactMap { task in task.work.map { ($0, $0.begun) } }
+        for case let worker? in state.scheduler.handles { worker.requestHandBack() }
+      }
       dispatch(&state, &followUp)
       return closeIfNeverStarted(&state)
     }
     for work in cancelled { work.cancelFuture() }
+    for (work, begun) in running { work.cancelFutures(from: begun) }
     act(followUp)
     if isClosed { closed.complete(with: .success(())) }
   }

@@ -50,6 +50,12 @@ class ProcessWork: FutureProducer, @unchecked Sendable {
   func finish(_ answer: ReceivedFrame) { preconditionFailure("abstract") }
   @discardableResult func fail(_ error: any Error) -> Bool { preconditionFailure("abstract") }
   func cancelFuture() { preconditionFailure("abstract") }
+  /// Whether anybody waits for it.
+  var isWanted: Bool { true }
+  /// How many of its futures may belong to what has begun, once it runs. Under the scheduler's lock.
+  var begun: Int { .max }
+  /// Ends those that have not begun.
+  func cancelFutures(from index: Int) {}
 }
 
 /// `Received` is what travels, `Output` what the future has: they differ for closures without a result.

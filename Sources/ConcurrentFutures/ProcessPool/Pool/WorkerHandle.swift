@@ -129,6 +129,9 @@ final class WorkerHandle: @unchecked Sendable {
     }
   }
 
+  /// Whether frames wait for room.
+  var isSending: Bool { hasPending.load(ordering: .relaxed) }
+
   /// Goes on with frames that waited for room.
   func flush() { deliver { _ in } }
 
@@ -226,13 +229,24 @@ final class WorkerHandle: @unchecked Sendable {
   }
 
   /// Whether it has read the first frame: its settings wait for it from the beginning.
-  var hasTakenAnything: Bool { cp_load64(memory.toWorkerControl.tail) != 0 }
+  var hasTakenAnything: Bool { readPosition != 0 }
+  /// How far it has read.
+  var readPosition: UInt64 { cp_load64(memory.toWorkerControl.tail) }
+  /// It was found without a sign of work when it had read so far.
+  @exclusivity(unchecked) var silentAt: UInt64?
   var hasInput: Bool { !reader.isEmpty && !isCondemned }
 
   /// Forwards its standard error.
   func pumpStandardError() {
     standardError.pump()
     if reader.isEmpty { standardError.nothingElseWasSaid() }
+  }
+
+  /// Whether it has read nothing since it was asked this the last time, though all that it has to read is there. It has tasks, and has
+  /// begun with none: a machine that stood still, or a task that is on its way for long, explains that once.
+  func isStillSilent() -> Bool {
+    defer { silentAt = isSending ? nil : readPosition }
+    return !isSending && silentAt == readPosition
   }
 
   /// The worker has ended: only what it has left in the ring is read.
@@ -272,6 +286,9 @@ final class WorkerHandle: @unchecked Sendable {
     cp_store32(memory.stopRequest, 1)
     signal(SIGTERM)
   }
+
+  /// Asks for what has not begun of a chunk that runs.
+  func requestHandBack() { cp_store32(memory.handBackRequest, 1) }
 
   /// Lets the worker end when it has read everything.
   func endSending() { cp_end_sending(socket) }

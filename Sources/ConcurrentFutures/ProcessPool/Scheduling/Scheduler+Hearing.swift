@@ -27,7 +27,8 @@ extension Scheduler {
   ) throws(ChannelViolation) -> Heard {
     guard index >= 0, index < workers.count, workers[index] != nil else { return .noted }
     let id = TaskID(bits: header.task)
-    workers[index]!.signDue = nil
+    // Anything else is a sign of work; that it will leave it can say again and again.
+    if header.kind != .leaving { workers[index]!.signDue = nil }
     switch header.kind {
     case .hello:
       if workers[index]!.isReady { throw ChannelViolation(what: "it said twice that it is ready") }

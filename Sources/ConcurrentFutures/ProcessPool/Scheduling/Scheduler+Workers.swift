@@ -135,8 +135,8 @@ extension Scheduler {
   /// What is due at a worker.
   enum Due: Sendable { case kill, answer, start, sign }
 
-  /// From now on, workers that have tasks and have not begun with one have until `limit`. An honest worker takes a task within
-  /// microseconds; what another has not begun with is not lost by its end.
+  /// From now on, workers that have tasks and have not begun with one have until `limit`. An honest worker takes a task as soon as
+  /// it has read it; what another has not begun with is not lost by its end.
   mutating func awaitSigns(until limit: @autoclosure () -> UInt64) {
     for index in workers.indices where workers[index] != nil {
       let owesSign = workers[index]!.isReady && workers[index]!.inFlight > 0 && workers[index]!.begun == nil

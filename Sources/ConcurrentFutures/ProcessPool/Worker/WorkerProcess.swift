@@ -176,7 +176,7 @@ final class WorkerProcess {
       if WorkerProcess.isStopRequested { cp_exit(0) }
       let spent = nanoseconds(since: start)
       worker.answer(header, outcome, nanoseconds: spent, toCome: toCome)
-      return spent < Self.longestChunk
+      return spent < Self.longestChunk && cp_load32(worker.memory.handBackRequest) == 0
     }
   }
 

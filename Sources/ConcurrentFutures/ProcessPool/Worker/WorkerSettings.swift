@@ -40,7 +40,7 @@ struct WorkerSettings {
 /// The value of the environment variable that makes a copy of the program a worker.
 enum WorkerMark {
   /// The version of the protocol between parent and worker.
-  private static let version = 1
+  private static let version = 2
 
   /// For a worker of the same build: the executable's device, inode, size and time.
   static let expected: String? = mark(of: cp_executable_path())

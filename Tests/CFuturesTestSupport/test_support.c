@@ -1,7 +1,7 @@
 #if defined(__linux__) && !defined(_GNU_SOURCE)
 #define _GNU_SOURCE
 #endif
-#include "CTestSupport.h"
+#include "CFuturesTestSupport.h"
 
 #if defined(__linux__)
 

@@ -1,6 +1,6 @@
 // For tests: waiting on a word that processes share. The library's own waits are for threads of one process.
-#ifndef C_TEST_SUPPORT_H
-#define C_TEST_SUPPORT_H
+#ifndef C_FUTURES_TEST_SUPPORT_H
+#define C_FUTURES_TEST_SUPPORT_H
 
 #include <stdint.h>
 
