@@ -1,10 +1,10 @@
 import Synchronization
 
-/// One call of ``ThreadPool/run(_:)``: the executor that the calling Task hops to, for this call alone.
+/// One call of ``ThreadPool/run(_:)``: the executor of the calling Task, or of a child of it, for this call alone.
 ///
 /// A Task that prefers an executor is handed to it as a job. An executor of its own lets the call know its job, and so take
 /// it out of the pool's queue when the Task is cancelled: the job then runs on Swift's default executor, where the call finds
-/// that it was cancelled. Compared with a continuation this needs no second Task for the task-local values to be seen.
+/// that it was cancelled. Unlike a continuation, a job sees the task-local values.
 final class BlockingCall: _PoolItem, TaskExecutor, @unchecked Sendable {
   /// The pure part: where the call's job is.
   struct Phase {

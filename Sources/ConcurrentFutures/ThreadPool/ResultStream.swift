@@ -219,7 +219,8 @@ private final class ResultPump<R: Sendable>: Sendable {
 
   /// Submits elements up to the limit. The elements and their submission are foreign code: no lock is held.
   ///
-  /// At least one each time, so that the workers are kept busy. Where elements come slowly, what is ready does not wait for more of them.
+  /// At least one whenever there is room, so that the workers are kept busy. Where elements come slowly, what is ready does not wait for
+  /// more of them.
   private func fill() {
     if !mayFill { return }
     defer { batches.flush() }

@@ -299,7 +299,7 @@ extension ProcessPools {
         await shutdown.value
         let ran = (0..<count).filter { counts[$0] > 0 }.count
         #expect(ran == 5001, "\(ran)")
-        #expect(outcomes.prefix(5001) == (0...5000).map { "\($0)" }[...])
+        #expect(outcomes.prefix(5001).elementsEqual((0...5000).map { "\($0)" }))
         #expect(outcomes[5001] == "CancellationError")
       }
     }

@@ -98,9 +98,6 @@ final class ElementWork<A: Codable & Sendable, Received: Codable & Sendable, Out
 
   override func cancelFuture() { for future in futures { future.cancel() } }
 
-  override var begun: Int { answered + 1 }
-  override func cancelFutures(from index: Int) { for future in futures.dropFirst(index) { future.cancel() } }
-
   /// The worker has ended while it ran the element after the last that it answered.
   private func goOn(after error: any Error) {
     let victim = min(answered, elements.count - 1)
@@ -116,7 +113,13 @@ final class ElementWork<A: Codable & Sendable, Received: Codable & Sendable, Out
     for index in elements.indices { send(index..<index + 1, retries: retries) }
   }
 
+  /// Elements travel again.
   private func send(_ range: Range<Int>, retries: Int, attempts: Int = 0) {
+    // What has not begun is not wanted any more.
+    if attempts == 0, feed.core.cancelsPending {
+      for future in futures[range] { future.cancel() }
+      return
+    }
     let parts = zip(elements[range], futures[range]).filter { !$0.1.isDone }
     feed.send(parts.map(\.0), parts.map(\.1), group, retries: retries, attempts: attempts, wasAccepted: true)
   }

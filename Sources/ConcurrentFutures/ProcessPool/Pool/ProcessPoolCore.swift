@@ -15,6 +15,8 @@ final class ProcessPoolCore: @unchecked Sendable {
     var scheduler: PoolScheduler
     var hasDriver = false
     var isClosed = false
+    /// `shutdown(cancelPending: true)` was called: what has not begun does not begin.
+    var cancelsPending = false
     /// Futures of `start()`.
     var starting: [Future<Void>] = []
   }
@@ -62,8 +64,8 @@ final class ProcessPoolCore: @unchecked Sendable {
     var followUp = FollowUp()
     var refusal: (any Error)?
     state.withLock { state in
-      // Only what travels again while its pool ends can come so late: nobody is there any more to run it.
-      if state.isClosed {
+      // What travels again when its pool has ended comes too late: nobody is there any more to run it.
+      if wasAccepted, state.isClosed, !state.scheduler.isStopped {
         refusal = ExecutorShutDownError(name: name)
         return
       }
@@ -114,6 +116,8 @@ final class ProcessPoolCore: @unchecked Sendable {
     // Stopping and going have a time limit, which the driver looks after.
     if followUp.wakesDriver || !followUp.stopping.isEmpty || !followUp.retired.isEmpty { wakeDriver() }
   }
+
+  var cancelsPending: Bool { state.withLock { $0.cancelsPending } }
 
   // MARK: taking back
 
@@ -166,19 +170,17 @@ final class ProcessPoolCore: @unchecked Sendable {
   func shutDown(cancelPending: Bool) {
     var followUp = FollowUp()
     var cancelled: [ProcessWork] = []
-    var running: [(work: ProcessWork, begun: Int)] = []
     let isClosed = state.withLock { state in
       state.scheduler.shutDown()
       if cancelPending {
+        state.cancelsPending = true
         cancelled = takeUnstarted(&state)
-        running = state.scheduler.tasks.compactMap { task in task.work.map { ($0, $0.begun) } }
         for case let worker? in state.scheduler.handles { worker.requestHandBack() }
       }
       dispatch(&state, &followUp)
       return closeIfNeverStarted(&state)
     }
     for work in cancelled { work.cancelFuture() }
-    for (work, begun) in running { work.cancelFutures(from: begun) }
     act(followUp)
     if isClosed { closed.complete(with: .success(())) }
   }

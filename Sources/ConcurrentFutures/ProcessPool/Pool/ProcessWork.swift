@@ -52,10 +52,6 @@ class ProcessWork: FutureProducer, @unchecked Sendable {
   func cancelFuture() { preconditionFailure("abstract") }
   /// Whether anybody waits for it.
   var isWanted: Bool { true }
-  /// How many of its futures may belong to what has begun, once it runs. Under the scheduler's lock.
-  var begun: Int { .max }
-  /// Ends those that have not begun.
-  func cancelFutures(from index: Int) {}
 }
 
 /// `Received` is what travels, `Output` what the future has: they differ for closures without a result.
