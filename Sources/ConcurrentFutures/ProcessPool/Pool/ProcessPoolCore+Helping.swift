@@ -43,8 +43,9 @@ extension ProcessPoolCore {
 
   /// The same for a Task, as long as it is the only one that waits for this pool. It has begun to wait in any case.
   func helpFromTask(_ work: ProcessWork?, _ future: _FutureCore) -> Bool {
-    // The main thread has a screen to draw; decoding takes as long as it takes.
-    guard briefWaits.begin(), let work, !cf_is_main_thread() else { return false }
+    // The main thread has a screen to draw; decoding takes as long as it takes. And the driver's thread must not wait for one that
+    // gets no processor.
+    guard briefWaits.begin(), let work, !cf_is_main_thread(), Task.currentPriority >= .utility else { return false }
     let isDone = help(work, future)
     briefWaits.looked(isDone)
     return isDone
