@@ -302,10 +302,14 @@ extension ProcessPools {
           })
         { outcomes.append(outcome(result)) }
         await shutdown.value
-        let ran = (0..<count).filter { counts[$0] > 0 }.count
-        #expect(ran == 5001, "\(ran)")
-        #expect(outcomes.prefix(5001).elementsEqual((0...5000).map { "\($0)" }))
-        #expect(outcomes[5001] == "CancellationError")
+        #expect(outcomes[5000] == "5000")
+        #expect(outcomes.contains("CancellationError"))
+        // What has begun has its result; what has not was cancelled, or came after the shutdown.
+        let wrong = (0..<count).filter { n in
+          let isHeld = ["CancellationError", "ExecutorShutDownError"].contains(outcomes[n])
+          return counts[n] == 1 ? outcomes[n] != "\(n)" : !isHeld
+        }
+        #expect(wrong.isEmpty && counts.withUnsafeBufferPointer { !$0.contains { $0 > 1 } })
       }
     }
 

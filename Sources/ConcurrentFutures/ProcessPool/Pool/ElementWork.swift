@@ -63,16 +63,13 @@ final class ElementWork<A: Codable & Sendable, Received: Codable & Sendable, Out
     // An honest worker has answered one at least; so this comes to an end.
     if answer.header.kind == .handedBack, answered > 0 {
       feed.ended(answered, nanoseconds: answer.header.nanoseconds)
-      let size = feed.batchSize
-      for start in stride(from: answered, to: elements.count, by: size) {
-        send(start..<min(start + size, elements.count), retries: retries)
-      }
+      cut(answered..<elements.count, by: feed.batchSize)
       return
     }
     let result = answer.result(as: Received.self).map(feed.unpack)
     if isLast, !isUnpacked, elements.count > 1 {
       // Some element cannot be decoded: only its own answer says which.
-      cutUp()
+      cut(elements.indices, by: 1)
       return
     }
     futures[index(of: answer.header)].complete(with: result)
@@ -91,7 +88,7 @@ final class ElementWork<A: Codable & Sendable, Received: Codable & Sendable, Out
     } else if isUnpacked || elements.count == 1 {
       goOn(after: error)
     } else {
-      cutUp()
+      cut(elements.indices, by: 1)
     }
     return true
   }
@@ -101,19 +98,21 @@ final class ElementWork<A: Codable & Sendable, Received: Codable & Sendable, Out
   /// The worker has ended while it ran the element after the last that it answered.
   private func goOn(after error: any Error) {
     let victim = min(answered, elements.count - 1)
+    send(victim + 1..<elements.count, retries: retries)
     if retries > 0 {
       send(victim..<victim + 1, retries: retries - 1, attempts: attempts)
     } else {
       futures[victim].complete(with: .failure(error))
     }
-    send(victim + 1..<elements.count, retries: retries)
   }
 
-  private func cutUp() {
-    for index in elements.indices { send(index..<index + 1, retries: retries) }
+  private func cut(_ range: Range<Int>, by size: Int) {
+    for start in stride(from: range.lowerBound, to: range.upperBound, by: size).reversed() {
+      send(start..<min(start + size, range.upperBound), retries: retries)
+    }
   }
 
-  /// Elements travel again.
+  /// Elements travel again, before others and before those that were sent again earlier: the last go first.
   private func send(_ range: Range<Int>, retries: Int, attempts: Int = 0) {
     // What has not begun is not wanted any more.
     if attempts == 0, feed.core.cancelsPending {

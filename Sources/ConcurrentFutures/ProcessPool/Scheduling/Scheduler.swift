@@ -78,7 +78,8 @@ struct Scheduler<Work: Sendable, Handle: Sendable>: Sendable {
     case broken(any Error)
   }
 
-  /// - Parameter wasAccepted: it has been submitted before, in a chunk that its worker did not get to the end of.
+  /// - Parameter wasAccepted: it has been submitted before, in a chunk that its worker did not get to the end of. It goes before
+  ///   what has come later.
   mutating func submit(_ work: Work, retries: Int, wasAccepted: Bool = false) -> SubmitAction {
     switch phase {
     case .stopped(let error): return .broken(error)
@@ -96,7 +97,7 @@ struct Scheduler<Work: Sendable, Handle: Sendable>: Sendable {
     tasks[Int(index)].retries = retries
     tasks[Int(index)].work = work
     let id = TaskID(index: index, generation: tasks[Int(index)].generation)
-    queue.append(id)
+    if wasAccepted { queue.prepend([id]) } else { queue.append(id) }
     return .accepted(id)
   }
 
