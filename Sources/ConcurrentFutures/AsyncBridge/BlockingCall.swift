@@ -63,10 +63,10 @@ final class BlockingCall: _PoolItem, TaskExecutor, @unchecked Sendable {
   let isAwaitedBriefly: Bool
   private let isOver = Atomic(false)
 
-  init(_ core: PoolCore, _ admission: PoolCore.Admission) {
+  init(_ core: PoolCore, _ admission: PoolCore.Admission, isAwaitedBriefly: Bool) {
     self.core = core
     self.admission = admission
-    isAwaitedBriefly = core.briefWaits.begin()
+    self.isAwaitedBriefly = isAwaitedBriefly
     super.init(work: { unsafeDowncast($0, to: BlockingCall.self).runJob() })
   }
 

@@ -161,8 +161,10 @@ public final class ThreadPool: Sendable {
   /// - Throws: what `body` throws, `CancellationError`, and the pool's own errors.
   public func run<S: Sendable>(_ body: @escaping @Sendable () throws -> S) async throws -> S {
     let waits = core.limit.isBounded && core.limit.whenFull != .reject
-    let call = BlockingCall(core, waits ? try await core.waitForPlace() : .ifRoom)
+    let admission = waits ? try await core.waitForPlace() : .ifRoom
+    let isAwaitedBriefly = core.briefWaits.begin()
     defer { core.briefWaits.end() }
+    let call = BlockingCall(core, admission, isAwaitedBriefly: isAwaitedBriefly)
     return try await withTaskCancellationHandler {
       if call.isAwaitedBriefly { return try await runAsChild(call, body) }
       return try await withTaskExecutorPreference(call) { () throws -> S in

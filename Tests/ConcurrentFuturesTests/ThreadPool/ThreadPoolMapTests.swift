@@ -234,7 +234,7 @@ private struct SlowNumbers: Sequence, IteratorProtocol, Sendable {
   var number = 0
 
   mutating func next() -> Int? {
-    usleep(300)
+    compute(for: .microseconds(300))
     pulled.add()
     number += 1
     return number <= 1000 ? number : nil
