@@ -54,7 +54,7 @@ struct LeavesNothingBehind: SuiteTrait, TestTrait, TestScoping {
     try await function()
     // A pool that was dropped drains by itself.
     var left = PoolLeftovers()
-    await eventually("left after the test: \(left)", within: .seconds(10)) {
+    await eventually("left after the test: \(left)") {
       left = PoolLeftovers.now()
       return left == PoolLeftovers()
     }

@@ -203,19 +203,17 @@ extension ProcessPools {
 
     @Test func timeLimitsStopTheWork() async throws {
       try await withPool(workers: 1) { pool in
-        let started = ContinuousClock.now
         let process = pool.submit { getpid() }
-        let endless = pool.submit(1, timeout: .milliseconds(50)) { (n: Int) -> Int in
+        let endless = pool.submit(1, timeout: .milliseconds(500)) { (n: Int) -> Int in
           while opaque(n) > 0 {}
           return n
         }
         // It waits longer than it may run: the queue's time is not counted.
-        let behind = pool.submit(2, timeout: .milliseconds(40)) { $0 }
+        let behind = pool.submit(2, timeout: .milliseconds(400)) { $0 }
         await #expect(throws: TimeoutError.self) { try await endless.value }
         try await #expect(behind.value == 2)
-        #expect(ContinuousClock.now - started < .seconds(5))
         let first = try await process.value
-        await eventually(within: .seconds(10)) { !isAlive(first) }
+        await eventually { !isAlive(first) }
       }
     }
 
@@ -233,7 +231,7 @@ extension ProcessPools {
           }
         }
       }
-      try await #expect(outcome.value(within: .seconds(20)) == Array(repeating: "TimeoutError", count: 5))
+      try await #expect(outcome.value(within: .seconds(patience)) == Array(repeating: "TimeoutError", count: 5))
     }
 
     @Test func timeLimitsOfMapsAreTheElements() async throws {
@@ -348,7 +346,7 @@ extension ProcessPools {
         let processes = pool.workerProcessIdentifiers
         #expect(endless.cancel())
         #expect(endless.isCancelled)
-        await eventually(within: .seconds(10)) { processes.contains { !isAlive($0) } }
+        await eventually { processes.contains { !isAlive($0) } }
         try await #expect(pool.submit(5) { $0 }.value == 5)
         #expect(neighbour.holds)
         try await neighbour.end()
@@ -391,9 +389,9 @@ extension ProcessPools {
         await eventually { pool.core.state.withLock { $0.scheduler.readyCount == 1 } }
         let victim = try #require(pool.workerProcessIdentifiers.first)
         kill(victim, MortalInitializer.signal)
-        await eventually(within: .seconds(10)) { pool.workerProcessIdentifiers.first != victim }
+        await eventually { pool.workerProcessIdentifiers.first != victim }
       }
-      await eventually(within: .seconds(10)) { pool.core.state.withLock { $0.scheduler.isStopped } }
+      await eventually { pool.core.state.withLock { $0.scheduler.isStopped } }
       let error = await #expect(throws: BrokenExecutorError.self) { try await pool.submit(1) { $0 }.value }
       #expect(error?.reason.contains("code 9") == true)
       await pool.shutdown()
@@ -407,7 +405,7 @@ extension ProcessPools {
         for _ in 0..<8 {
           let victim = try #require(pool.workerProcessIdentifiers.first)
           kill(victim, signal)
-          await eventually(within: .seconds(10)) { ![nil, victim].contains(pool.workerProcessIdentifiers.first) }
+          await eventually { ![nil, victim].contains(pool.workerProcessIdentifiers.first) }
         }
         try await #expect(pool.submit(1) { $0 }.value == 1)
       }
@@ -505,7 +503,7 @@ extension ProcessPools {
         }.value
         #expect(isAlive(grandchild))
         kill(pool.workerProcessIdentifiers[0], SIGKILL)
-        await eventually(within: .seconds(10)) { !isAlive(grandchild) }
+        await eventually { !isAlive(grandchild) }
       }
     }
   }

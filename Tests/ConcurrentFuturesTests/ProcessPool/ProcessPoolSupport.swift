@@ -43,6 +43,16 @@ func opaque<T>(_ value: T) -> T { value }
 
 func isAlive(_ process: Int32) -> Bool { kill(process, 0) == 0 }
 
+/// Stops a child, and returns when it has stopped.
+func stop(_ process: Int32) async throws {
+  kill(process, SIGSTOP)
+  let seen = try await onThread { () -> Int32 in
+    var information = siginfo_t()
+    return waitid(P_PID, id_t(process), &information, WSTOPPED | WNOWAIT)
+  }
+  #expect(seen == 0)
+}
+
 /// Tasks that hold workers of a pool until they are let go.
 struct WorkerBlockade {
   private let gate: SharedGate

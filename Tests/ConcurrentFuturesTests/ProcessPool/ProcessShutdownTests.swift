@@ -115,7 +115,7 @@ extension ProcessPools {
       #expect(blockade.holds && !futures.contains { $0.isDone })
       try await blockade.end()
       for (n, future) in futures.enumerated() { try await #expect(future.value == n) }
-      await eventually(within: .seconds(10)) { processes.allSatisfy { !isAlive($0) } }
+      await eventually { processes.allSatisfy { !isAlive($0) } }
     }
 
     @Test func callbacksMayBlockAndShutDown() async throws {
@@ -127,7 +127,7 @@ extension ProcessPools {
         pool.shutdownAndWait()
         done.complete(with: .success(inner ?? 0))
       }
-      try await #expect(done.value(within: .seconds(10)) == 42)
+      try await #expect(done.value(within: .seconds(patience)) == 42)
     }
 
     @Test func poolsLeaveNothingBehind() async throws {

@@ -30,7 +30,7 @@ private func outcome<T>(_ body: () throws -> T) -> String {
 extension ProcessPools {
   /// Limits, and programs around the pool that do what they should not. What changes a whole process is tried in a worker,
   /// which makes pools of its own.
-  @Suite(.timeLimit(.minutes(2))) struct Surroundings {
+  @Suite struct Surroundings {
     @Test func processorTimeLimitsEndTheTaskThatPassesThem() async throws {
       var options = ProcessPool.Options()
       options.processorTimeLimit = .seconds(1)
@@ -119,7 +119,7 @@ extension ProcessPools {
       try await withPool(workers: 1) { pool in
         pool.core.patience = 300_000_000
         let process = try await pool.submit { getpid() }.value
-        kill(process, SIGSTOP)
+        try await stop(process)
         let futures = (0..<5).map { pool.submit($0) { $0 + 1 } }
         for (n, future) in futures.enumerated() { try await #expect(future.value == n + 1) }
         #expect(!isAlive(process))
@@ -135,7 +135,7 @@ extension ProcessPools {
       if let path = getenv("LD_LIBRARY_PATH") { options.environment!["LD_LIBRARY_PATH"] = String(cString: path) }
       let pool = makePool(options: options)
       let error = await #expect(throws: BrokenExecutorError.self) {
-        try await pool.submit(1) { $0 }.value(within: .seconds(30))
+        try await pool.submit(1) { $0 }.value(within: .seconds(patience))
       }
       #expect(error?.reason.contains("not the same build") == true, "\(String(describing: error))")
       #expect(error?.reason.contains("start the program again") == true, "the remedy")
@@ -155,7 +155,7 @@ extension ProcessPools {
       let pool = makePool(options: options)
       pool.core.patience = 300_000_000
       let error = await #expect(throws: BrokenExecutorError.self) {
-        try await pool.submit(Sum(numbers: [1])).value(within: .seconds(30))
+        try await pool.submit(Sum(numbers: [1])).value(within: .seconds(patience))
       }
       #expect(error?.reason.contains("links this library") == true, "\(String(describing: error))")
       await pool.shutdown()
