@@ -76,9 +76,9 @@ private struct World {
         precondition(bytes.count == header.length && header.paddedSize <= RingReader.inPlaceLimit)
         frame = ReceivedFrame(header, copying: bytes)
         reader.consume(header.paddedSize)
-      case .copied(let header, let buffer):
-        precondition(buffer.count == header.length && buffer.bytes.count == header.length)
-        frame = ReceivedFrame(header, buffer)
+      case .moved(let payload):
+        precondition(payload.count == payload.header.length)
+        frame = ReceivedFrame(payload)
       }
       let heard = try machine.heard(frame.header, worker: 0, now: 1, initializerTask: .max)
       if case .ended(let work?) = heard { precondition(answered.insert(work).inserted, "answered twice") }

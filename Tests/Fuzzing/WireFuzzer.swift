@@ -115,7 +115,7 @@ extension UnsafeRawBufferPointer {
 }
 
 private func check<T: Codable>(_ type: T.Type, _ bytes: UnsafeRawBufferPointer) {
-  guard let value = try? coder.decoder.decode(type, from: bytes, segments: [segment]) else { return }
+  guard let value = try? coder.decoder.decode(type, from: bytes, segments: [IncomingSegment(segment)]) else { return }
   do {
     let message = try coder.encoder.encode(value)
     try message.withBytes { _ = try coder.decoder.decode(type, from: $0) }

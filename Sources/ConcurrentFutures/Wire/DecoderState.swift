@@ -37,7 +37,7 @@ struct DecoderState: ~Copyable {
   var nesting = 0
   /// Entries of large containers that are not read in order, by the serial of their node.
   var indices: [UInt64: [Int: Int]] = [:]
-  private var segments: [UnsafeRawBufferPointer] = []
+  private var segments: [IncomingSegment] = []
   /// Which place of the message refers to a segment.
   private var segmentUsers: [Int] = []
   private var nodes: UnsafeMutablePointer<DecodingNode>
@@ -73,7 +73,7 @@ struct DecoderState: ~Copyable {
 
   /// Reads what surrounds the value.
   mutating func beginMessage(
-    _ bytes: UnsafeRawBufferPointer, segments: [UnsafeRawBufferPointer], attachments: ReceivedAttachments?
+    _ bytes: UnsafeRawBufferPointer, segments: [IncomingSegment], attachments: ReceivedAttachments?
   ) throws(WireFault) {
     self.attachments = attachments
     stack = StackBudget(byteCount: limits.maximumStackByteCount)
@@ -182,20 +182,20 @@ struct DecoderState: ~Copyable {
 
   // MARK: - Segments
 
-  /// A segment that `segmentBytes(at:)` found before; an error when its message is gone.
-  func segment(_ index: Int) throws(WireFault) -> UnsafeRawBufferPointer {
+  /// The bytes of a segment that is in use; an error when its message is gone.
+  func segmentBytes(_ index: Int) throws(WireFault) -> UnsafeRawBufferPointer {
     guard index < segments.count else { throw .finished }
-    return segments[index]
+    return segments[index].bytes
   }
 
-  /// The bytes of the segment that the value at `offset` refers to.
+  /// The segment that the value at `offset` refers to.
   ///
   /// Only one place of a message may refer to a segment: else a small message could demand any amount of memory.
-  mutating func segmentBytes(at offset: Int) throws(WireFault) -> UnsafeRawBufferPointer {
+  mutating func useSegment(at offset: Int) throws(WireFault) -> IncomingSegment {
     let (header, index) = try reader.segment(at: offset)
     guard index < segments.count else { throw .segment("Segment \(index) is missing.") }
-    guard segments[index].count == header.byteCount else {
-      throw .segment("Segment \(index) has \(segments[index].count) bytes instead of \(header.byteCount).")
+    guard segments[index].bytes.count == header.byteCount else {
+      throw .segment("Segment \(index) has \(segments[index].bytes.count) bytes instead of \(header.byteCount).")
     }
     guard segmentUsers[index] == -1 || segmentUsers[index] == offset else {
       throw .segment("Segment \(index) is used twice.")

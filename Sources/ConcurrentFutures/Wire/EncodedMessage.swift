@@ -14,10 +14,12 @@ final class EncodedMessage: @unchecked Sendable {
   /// finds the storage shared and copies it first.
   struct Segment: @unchecked Sendable {
     let bytes: UnsafeRawBufferPointer
+    let element: ElementCode
     fileprivate let owner: Any
 
-    init(bytes: UnsafeRawBufferPointer, owner: Any) {
+    init(bytes: UnsafeRawBufferPointer, element: ElementCode, owner: Any) {
       self.bytes = bytes
+      self.element = element
       self.owner = owner
     }
   }

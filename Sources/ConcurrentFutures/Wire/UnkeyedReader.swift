@@ -58,7 +58,7 @@ struct UnkeyedReader: UnkeyedDecodingContainer {
     switch try reader.tag(at: offset) {
     case Tag.run: header = try reader.run(at: offset)
     case Tag.segment:
-      _ = try wire.state.pointee.segmentBytes(at: offset)
+      _ = try wire.state.pointee.useSegment(at: offset)
       (header, segment) = try reader.segment(at: offset)
     case let tag: throw .mismatch(tag)
     }
@@ -113,7 +113,7 @@ struct UnkeyedReader: UnkeyedDecodingContainer {
   /// The address of the run's next element.
   @inline(__always)
   private func runAddress(_ run: RunCursor) throws(WireFault) -> UnsafeRawPointer {
-    let memory = try run.segment.map { index throws(WireFault) in try wire.state.pointee.segment(index) }
+    let memory = try run.segment.map { index throws(WireFault) in try wire.state.pointee.segmentBytes(index) }
     if let memory {
       guard run.offset + run.element.stride <= memory.count else { throw .finished }
       return memory.baseAddress! + run.offset

@@ -17,10 +17,10 @@ final class WireDecoder {
   /// Decodes the value of a message.
   ///
   /// `bytes` must not change meanwhile, so they must be private memory. The segments may lie in shared memory: their
-  /// contents are copied once, and any bits are valid in them. Descriptors that the value does not take stay in
-  /// `attachments`. Throws `DecodingError`, or what the value's `init(from:)` throws.
+  /// contents are copied once. Descriptors that the value does not take stay in `attachments`. Throws `DecodingError`, or what
+  /// the value's `init(from:)` throws.
   func decode<T: Decodable>(
-    _ type: T.Type, from bytes: UnsafeRawBufferPointer, segments: [UnsafeRawBufferPointer] = [],
+    _ type: T.Type, from bytes: UnsafeRawBufferPointer, segments: [IncomingSegment] = [],
     attachments: ReceivedAttachments? = nil
   ) throws -> T {
     let state = context.state
@@ -190,7 +190,9 @@ struct DecodingContext {
       let header = try reader.run(at: offset)
       bytes = UnsafeRawBufferPointer(start: reader.base + header.start, count: header.byteCount)
     } else {
-      bytes = try state.pointee.segmentBytes(at: offset)
+      let segment = try state.pointee.useSegment(at: offset)
+      if let array = segment.array as? T { return array }
+      bytes = segment.bytes
     }
     if traits.pointee.element.code == .bool {
       // A `Bool` with another bit set is undefined behaviour. The copy is checked: a segment might still change.

@@ -175,7 +175,7 @@ struct EncodingContext {
       if bytes.count >= state.pointee.segmentThreshold {
         WireWriter.write(
           segment: state.pointee.segments.count, byteCount: bytes.count, of: element, to: &state.pointee.out)
-        state.pointee.segments.append(EncodedMessage.Segment(bytes: bytes, owner: value))
+        state.pointee.segments.append(EncodedMessage.Segment(bytes: bytes, element: element.code, owner: value))
       } else {
         let limit = state.pointee.remainingByteCount
         try WireWriter.write(run: bytes, of: element, tag: Tag.run, to: &state.pointee.out, limit: limit)

@@ -134,7 +134,7 @@ private enum Level: Int, Codable { case low = 1, high = 2 }
     #expect(message.segments.map(\.bytes.count) == [8000, 5000, 8000, 5000])
     argument.large.withUnsafeBytes { #expect($0.baseAddress == message.segments[0].bytes.baseAddress) }
     let decoder = WireDecoder()
-    let segments = message.segments.map(\.bytes)
+    let segments = message.segments.map { IncomingSegment($0.bytes) }
     let decoded = try message.withBytes { try decoder.decode(Argument.self, from: $0, segments: segments) }
     #expect(decoded == argument)
 
@@ -142,7 +142,7 @@ private enum Level: Int, Codable { case low = 1, high = 2 }
     let array = Array(0..<1000)
     let plain = try WireEncoder(segmentThreshold: 1).encode(array)
     let floats = try plain.withBytes {
-      try decoder.decode([Float].self, from: $0, segments: plain.segments.map(\.bytes))
+      try decoder.decode([Float].self, from: $0, segments: plain.segments.map { IncomingSegment($0.bytes) })
     }
     #expect(floats == array.map(Float.init))
 
@@ -175,10 +175,10 @@ private enum Level: Int, Codable { case low = 1, high = 2 }
     #expect(places.count == 2)
     bytes[places[1] + 2] = 0
     #expect(throws: DecodingError.self) {
-      try wireValue([[Int]].self, bytes, segments: message.segments.map(\.bytes))
+      try wireValue([[Int]].self, bytes, segments: message.segments.map { IncomingSegment($0.bytes) })
     }
     #expect(throws: DecodingError.self) {
-      try wireValue([Set<Int>].self, bytes, segments: message.segments.map(\.bytes))
+      try wireValue([Set<Int>].self, bytes, segments: message.segments.map { IncomingSegment($0.bytes) })
     }
   }
 

@@ -10,7 +10,7 @@ func wireBytes<T: Encodable>(_ value: T, limits: WireLimits = .standard) throws 
 }
 
 func wireValue<T: Decodable>(
-  _ type: T.Type, _ bytes: [UInt8], limits: WireLimits = .standard, segments: [UnsafeRawBufferPointer] = [],
+  _ type: T.Type, _ bytes: [UInt8], limits: WireLimits = .standard, segments: [IncomingSegment] = [],
   attachments: ReceivedAttachments? = nil
 ) throws -> T {
   // A heap block of the exact size, so that the address sanitizer sees a read beyond the end.

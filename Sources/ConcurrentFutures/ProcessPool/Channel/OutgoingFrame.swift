@@ -25,13 +25,10 @@ struct OutgoingFrame {
     if message.segments.isEmpty {
       self.prefix = prefix
     } else {
-      // In front of the message: its size, and the size of each segment.
       var writer = ReferenceWriter(bytes: prefix)
-      writer.write(message.byteCount)
-      for segment in message.segments {
-        writer.write(segment.bytes.count)
-        length += segment.bytes.count
-      }
+      let layout = PayloadLayout(message)
+      layout.write(to: &writer)
+      length += layout.segmentByteCount
       self.prefix = writer.bytes
       self.header.segments = message.segments.count
     }
@@ -92,7 +89,7 @@ struct OutgoingFrame {
 
   /// Copies a stretch of the payload, from whichever parts it lies in.
   @inline(__always)
-  private func copy(from start: Int, count: Int, to target: UnsafeMutableRawPointer) {
+  func copy(from start: Int, count: Int, to target: UnsafeMutableRawPointer) {
     var start = start
     var count = count
     var target = target
@@ -115,45 +112,6 @@ struct OutgoingFrame {
     message.withBytes { take($0) }
     guard count > 0 else { return }
     for segment in message.segments where count > 0 { take(segment.bytes) }
-  }
-}
-
-/// A payload that has arrived: where its parts lie.
-struct IncomingPayload {
-  /// What stands in front of the message.
-  let prefix: UnsafeRawBufferPointer
-  let message: UnsafeRawBufferPointer
-  var segments: [UnsafeRawBufferPointer] = []
-  let attachments: ReceivedAttachments?
-
-  /// Nil when the header and the payload contradict each other.
-  init?(_ header: ChannelHeader, _ bytes: UnsafeRawBufferPointer, attachments: ReceivedAttachments?) {
-    guard bytes.count == header.length, header.prefix <= bytes.count else { return nil }
-    self.attachments = attachments
-    prefix = UnsafeRawBufferPointer(rebasing: bytes[..<header.prefix])
-    var rest = UnsafeRawBufferPointer(rebasing: bytes[header.prefix...])
-    guard header.segments > 0 else {
-      message = rest
-      return
-    }
-    var reader = ReferenceReader(rest)
-    // Segments are long: a number that the payload has no room for would cost more memory than was sent.
-    guard header.segments <= bytes.count / PayloadCoder.segmentThreshold, let messageCount = reader.number()
-    else { return nil }
-    var counts: [Int] = []
-    for _ in 0..<header.segments {
-      guard let count = reader.number() else { return nil }
-      counts.append(count)
-    }
-    rest = reader.remainder
-    guard messageCount >= 0, messageCount <= rest.count else { return nil }
-    message = UnsafeRawBufferPointer(rebasing: rest[..<messageCount])
-    rest = UnsafeRawBufferPointer(rebasing: rest[messageCount...])
-    for count in counts {
-      guard count >= 0, count <= rest.count else { return nil }
-      segments.append(UnsafeRawBufferPointer(rebasing: rest[..<count]))
-      rest = UnsafeRawBufferPointer(rebasing: rest[count...])
-    }
   }
 }
 #endif

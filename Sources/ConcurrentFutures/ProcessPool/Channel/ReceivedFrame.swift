@@ -3,7 +3,7 @@
 struct ReceivedFrame: Sendable {
   let header: ChannelHeader
   private let short: ShortPayload
-  private let long: GrowingBuffer?
+  private let long: LongPayload?
   /// Closes what nobody takes out: the answer may be for a task whose future is done.
   var attachments: ReceivedAttachments?
 
@@ -14,38 +14,30 @@ struct ReceivedFrame: Sendable {
       short = ShortPayload(copying: bytes)
     } else {
       short = ShortPayload()
-      let buffer = GrowingBuffer()
-      buffer.append(bytes, expecting: bytes.count)
-      long = buffer
+      long = LongPayload(header, copying: bytes)
     }
   }
 
-  init(_ header: ChannelHeader, _ buffer: GrowingBuffer) {
-    self.header = header
+  init(_ payload: LongPayload) {
+    header = payload.header
     short = ShortPayload()
-    long = buffer
+    long = payload
   }
 
-  private func withBytes<R>(_ body: (UnsafeRawBufferPointer) -> R) -> R {
-    if let long { return body(long.bytes) }
-    return short.withBytes(body)
-  }
-
-  /// What the answer means. Everything in it may come from a hostile process.
+  /// What the answer means; once. Everything in it may come from a hostile process.
   func result<Output: Decodable>(as type: Output.Type) -> Result<Output, any Error> {
     if let long, long.isExhausted {
       let reason = "this process has no memory for the \(header.length) bytes of the worker's answer"
       return .failure(TaskEncodingError(.result, reason + ". Return less, or put it into a SharedArray"))
     }
-    return withBytes { bytes in
-      guard let payload = IncomingPayload(header, bytes, attachments: attachments) else {
-        return .failure(TaskEncodingError(.result, "the worker's answer is damaged"))
-      }
-      return result(type, payload)
-    }
+    if let long { return result(type, IncomingPayload(long, attachments: attachments)) }
+    return short.withBytes { result(type, IncomingPayload(header, $0, attachments: attachments)) }
   }
 
-  private func result<Output: Decodable>(_ type: Output.Type, _ payload: IncomingPayload) -> Result<Output, any Error> {
+  private func result<Output: Decodable>(
+    _ type: Output.Type, _ payload: IncomingPayload?
+  ) -> Result<Output, any Error> {
+    guard let payload else { return .failure(TaskEncodingError(.result, "the worker's answer is damaged")) }
     let coder = PayloadCoder.shared
     switch header.kind {
     case .returned:

@@ -73,9 +73,9 @@ struct RingReader {
   private var isSealed = false
 
   private struct Partial {
-    var header: ChannelHeader
-    var buffer: GrowingBuffer
-    var padding: Int
+    let payload: LongPayload
+    /// Bytes of the frame that have not been moved.
+    var left: Int
   }
 
   init(bytes: UnsafeMutableRawPointer, control: RingControl) {
@@ -91,7 +91,7 @@ struct RingReader {
     case none
     /// The payload stands in the ring until `consume` gets the header's padded size.
     case inPlace(ChannelHeader, UnsafeRawBufferPointer)
-    case copied(ChannelHeader, GrowingBuffer)
+    case moved(LongPayload)
   }
 
   /// Whether looking for a frame is of no use.
@@ -132,7 +132,7 @@ struct RingReader {
     }
     if header.paddedSize > Self.inPlaceLimit {
       consume(ChannelHeader.size)
-      partial = Partial(header: header, buffer: GrowingBuffer(), padding: header.paddedSize - ChannelHeader.size)
+      partial = Partial(payload: LongPayload(header), left: header.paddedSize - ChannelHeader.size)
       return try continuePartial()
     }
     if head &- tail < UInt64(header.paddedSize) {
@@ -151,25 +151,23 @@ struct RingReader {
 
   private mutating func continuePartial() throws(ChannelViolation) -> Next {
     var budget = Self.mostAtOnce
-    while partial!.padding > 0 {
+    let payload = partial!.payload
+    while partial!.left > 0 {
       guard budget > 0 else { return .none }
       try refresh()
-      let ready = min(Int(head &- tail), partial!.padding)
+      let ready = min(Int(head &- tail), partial!.left)
       guard ready > 0 else { return .none }
       // In pieces, so that the producer can write on while this side copies.
       let piece = min(ready, 64 * 1024)
-      let missing = partial!.header.length - partial!.buffer.count
-      partial!.buffer.append(
-        UnsafeRawBufferPointer(start: bytes + Int(tail % Self.capacity), count: min(piece, missing)),
-        expecting: partial!.header.length)
-      partial!.padding -= piece
+      let missing = payload.header.length - payload.count
+      payload.append(UnsafeRawBufferPointer(start: bytes + Int(tail % Self.capacity), count: min(piece, missing)))
+      partial!.left -= piece
       budget -= piece
       consume(piece)
       if control.takeWaitingProducer() { pendingDoorbell = true }
     }
-    let done = partial!
     partial = nil
-    return .copied(done.header, done.buffer)
+    return .moved(payload)
   }
 
   /// The producer waited for room that is there now: its doorbell is to be rung.
@@ -180,54 +178,5 @@ struct RingReader {
     tail &+= UInt64(count)
     cp_store64(control.tail, tail)
   }
-}
-
-/// Memory that grows as bytes arrive, so that a length that a hostile peer made up allocates nothing ahead of its bytes.
-///
-/// Where there is no memory for what arrives it keeps nothing, and says so: how much a worker sends must not end its parent.
-final class GrowingBuffer: @unchecked Sendable {
-  private(set) var count = 0
-  private var capacity = 0
-  private(set) var base: UnsafeMutableRawPointer?
-  /// Bytes were dropped.
-  private(set) var isExhausted = false
-  private let allocate: (UnsafeMutableRawPointer?, Int) -> UnsafeMutableRawPointer?
-
-  /// `allocate` is `realloc`, except in tests.
-  init(allocate: @escaping (UnsafeMutableRawPointer?, Int) -> UnsafeMutableRawPointer? = { realloc($0, $1) }) {
-    self.allocate = allocate
-  }
-
-  /// `total` is what the peer says to come, or what is known to.
-  func append(_ bytes: UnsafeRawBufferPointer, expecting total: Int) {
-    let needed = count + bytes.count
-    defer { count = needed }
-    if isExhausted { return }
-    if needed > capacity, !grow(to: needed, expecting: total) {
-      isExhausted = true
-      free(base)
-      base = nil
-      return
-    }
-    if let source = bytes.baseAddress { memcpy(base! + count, source, bytes.count) }
-  }
-
-  private func grow(to needed: Int, expecting total: Int) -> Bool {
-    // The first 64 MiB on credit, which are no memory before they are written to; then at most three times what has come.
-    let generous = min(max(total, needed), max(64 << 20, 4 * needed))
-    for wanted in [generous, needed] {
-      if let grown = allocate(base, wanted) {
-        base = grown
-        capacity = wanted
-        return true
-      }
-    }
-    return false
-  }
-
-  /// What has arrived; nothing when bytes were dropped.
-  var bytes: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: base, count: isExhausted ? 0 : count) }
-
-  deinit { free(base) }
 }
 #endif

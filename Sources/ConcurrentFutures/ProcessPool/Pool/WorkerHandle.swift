@@ -190,8 +190,8 @@ final class WorkerHandle: @unchecked Sendable {
     case .inPlace(let header, let bytes):
       frame = ReceivedFrame(header, copying: bytes)
       consumed(header.paddedSize)
-    case .copied(let header, let buffer):
-      frame = ReceivedFrame(header, buffer)
+    case .moved(let payload):
+      frame = ReceivedFrame(payload)
     }
     ringIfPending()
     if frame.header.descriptors > 0 {

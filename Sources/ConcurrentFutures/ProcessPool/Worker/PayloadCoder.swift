@@ -35,7 +35,7 @@ final class PayloadCoder: Sendable {
     let decoder = decoder.take() ?? WireDecoder()
     defer { self.decoder.put(decoder) }
     return try decoder.decode(
-      type, from: payload.message, segments: payload.segments, attachments: payload.attachments)
+      type, from: payload.message, segments: payload.takeSegments(), attachments: payload.attachments)
   }
 }
 

@@ -92,11 +92,15 @@ final class WorkerProcess {
         switch next {
         case .none: waitForFrames()
         case .inPlace(let header, let bytes):
-          try handle(header, bytes)
+          try handle(header) { IncomingPayload(header, bytes, attachments: $0) }
           reader.consume(header.paddedSize)
           if memory.toWorkerControl.takeWaitingProducer() { ringDoorbell() }
-        case .copied(let header, let buffer):
-          if buffer.isExhausted { try refuseForMemory(header) } else { try handle(header, buffer.bytes) }
+        case .moved(let payload):
+          if payload.isExhausted {
+            try refuseForMemory(payload.header)
+          } else {
+            try handle(payload.header) { IncomingPayload(payload, attachments: $0) }
+          }
         }
       }
     } catch {
@@ -104,16 +108,18 @@ final class WorkerProcess {
     }
   }
 
-  private func handle(_ header: ChannelHeader, _ bytes: UnsafeRawBufferPointer) throws(ChannelViolation) {
+  private func handle(
+    _ header: ChannelHeader, _ payload: (ReceivedAttachments?) -> IncomingPayload?
+  ) throws(ChannelViolation) {
     let attached = header.descriptors > 0 ? ReceivedAttachments(try takeDescriptors(header.descriptors)) : nil
-    guard let payload = IncomingPayload(header, bytes, attachments: attached) else {
+    guard let payload = payload(attached) else {
       throw ChannelViolation(what: "it sent a payload that contradicts its header")
     }
     switch header.kind {
     case .configure:
       configure(payload.prefix)
     case .define:
-      functions[header.function] = FunctionReference(bytes)?.workerFunction()
+      functions[header.function] = FunctionReference(payload.prefix)?.workerFunction()
     case .initialize:
       initialize(header, payload)
     case .run:
