@@ -24,6 +24,9 @@ struct ReceivedFrame: Sendable {
     long = payload
   }
 
+  /// Whether to decode it takes a millisecond or more, if it is no rubbish. What its arrays hold is in its place already.
+  var isLong: Bool { (long?.front.count ?? 0) >= 128 * 1024 }
+
   /// What the answer means; once. Everything in it may come from a hostile process.
   func result<Output: Decodable>(as type: Output.Type) -> Result<Output, any Error> {
     if let long, long.isExhausted {

@@ -57,6 +57,8 @@ final class ElementWork<A: Codable & Sendable, Received: Codable & Sendable, Out
 
   private func index(of answer: ChannelHeader) -> Int { max(0, elements.count - 1 - answer.answersToCome) }
 
+  override var mayFinishElsewhere: Bool { elements.count == 1 }
+
   override func finish(_ answer: ReceivedFrame) {
     let isLast = answer.header.answersToCome == 0
     if isLast { group.remove(self) }

@@ -24,6 +24,8 @@ final class DriverState {
   @exclusivity(unchecked) var answers: [(ProcessWork, Int)] = []
   /// The work that a thread is waiting for that drives at the moment instead of the driver's thread.
   @exclusivity(unchecked) var helped: ProcessWork?
+  /// Its answer, which is long.
+  @exclusivity(unchecked) var helpedAnswer: ReceivedFrame?
   @exclusivity(unchecked) var helpSpin = AdaptiveSpin()
   /// What it leaves for the driver's thread.
   @exclusivity(unchecked) var wakesDriver = false
@@ -133,7 +135,9 @@ extension ProcessPoolCore {
 
   private func deliver(_ delivery: DriverState.Delivery) {
     switch delivery {
-    case .answer(let work, let frame): work.finish(frame)
+    case .answer(let work, let frame):
+      if frame.isLong, work.mayFinishElsewhere, finishElsewhere(work, frame) { return }
+      work.finish(frame)
     case .failure(let work, let error): work.fail(error)
     case .started(let future): future.complete(with: .success(()))
     case .broken(let error): stop(error, signal: .kill)
@@ -349,7 +353,9 @@ extension ProcessPoolCore {
   }
 
   private func closeIfDone(_ driverState: DriverState) {
-    guard driverState.workers.isEmpty, driverState.deliveries.isEmpty else { return }
+    guard driverState.workers.isEmpty, driverState.deliveries.isEmpty, decoding.load(ordering: .acquiring) == 0 else {
+      return
+    }
     let isDone = state.withLock { state in
       guard !state.scheduler.isOpen, state.scheduler.isEmpty, state.scheduler.isIdle, !state.isClosed else {
         return false

@@ -36,8 +36,14 @@ extension ProcessPoolCore {
     if state.nextDelivery == state.deliveries.count { drive(for: work, future, state) }
     let wakes = state.wakesDriver
     state.wakesDriver = false
+    let answer = state.helpedAnswer
+    state.helpedAnswer = nil
     driver.stopDriving()
     if wakes { driver.wake() }
+    if let answer {
+      work.finish(answer)
+      endDecoding()
+    }
     return future.acquired().isDone
   }
 
@@ -60,7 +66,7 @@ extension ProcessPoolCore {
         if worker.mayFlush { worker.flush() }
       }
       return future.acquired().isDone || driver.driverWantsToDrive || driver.isCommanded
-        || state.nextDelivery < state.deliveries.count
+        || state.nextDelivery < state.deliveries.count || state.helpedAnswer != nil
     }
     state.helped = nil
     for worker in state.workers { worker.prepareToSleep() }

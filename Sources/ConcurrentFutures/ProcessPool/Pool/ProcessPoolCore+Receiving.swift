@@ -67,7 +67,12 @@ extension ProcessPoolCore {
     for (work, index) in driverState.answers {
       let answer = driverState.received[index]
       if work === driverState.helped, !work.hasCallbacks(answer.header) {
-        work.finish(answer)
+        if answer.isLong, work.mayFinishElsewhere {
+          beginDecoding()
+          driverState.helpedAnswer = answer
+        } else {
+          work.finish(answer)
+        }
       } else {
         driverState.deliveries.append(.answer(work, answer))
       }

@@ -34,6 +34,8 @@ final class ProcessPoolCore: @unchecked Sendable {
   /// was told to. Long, since large answers on a loaded machine take their time. In nanoseconds; tests shorten it.
   @exclusivity(unchecked) var patience: UInt64 = 30_000_000_000
   let briefWaits = BriefWaits()
+  /// How many answers are being decoded elsewhere than on the driver's thread.
+  let decoding = Atomic(0)
   private let closuresWork: Bool
   /// A worker ends after so many tasks.
   let recycles: Bool

@@ -48,6 +48,8 @@ class ProcessWork: FutureProducer, @unchecked Sendable {
   /// Whether to take this answer runs code of the user, apart from decoding.
   func hasCallbacks(_ answer: ChannelHeader) -> Bool { preconditionFailure("abstract") }
   func finish(_ answer: ReceivedFrame) { preconditionFailure("abstract") }
+  /// Whether another thread than the one that drives may do that: there is one answer only, and nothing else to do with it.
+  var mayFinishElsewhere: Bool { true }
   @discardableResult func fail(_ error: any Error) -> Bool { preconditionFailure("abstract") }
   func cancelFuture() { preconditionFailure("abstract") }
   /// Whether anybody waits for it.
