@@ -132,7 +132,7 @@ extension ProcessPools {
 
     @Test func poolsLeaveNothingBehind() async throws {
       try await withPool(workers: 1) { pool in
-        let counts = try await pool.submit(OpenAndClose(pools: stress(180))).value
+        let counts = try await pool.submit(OpenAndClose(pools: stress(180, extended: 10_000))).value
         #expect(counts[0] == counts[1])
         #expect(!counts[1].hasChildren)
       }
