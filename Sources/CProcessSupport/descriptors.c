@@ -185,7 +185,7 @@ ssize_t cp_send(int socket, const void *bytes, size_t count, const int *descript
   return sent;
 }
 
-ssize_t cp_receive(int socket, void *bytes, size_t count, int *descriptors, int *descriptor_count, bool wait) {
+ssize_t cp_receive(int socket, void *bytes, size_t count, int *descriptors, int *descriptor_count, bool *lost, bool wait) {
   struct iovec part = {.iov_base = bytes, .iov_len = count};
   union {
     char bytes[CMSG_SPACE(sizeof(int) * most_descriptors)];
@@ -194,6 +194,7 @@ ssize_t cp_receive(int socket, void *bytes, size_t count, int *descriptors, int 
   struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof control};
   int room = *descriptor_count;
   *descriptor_count = 0;
+  *lost = false;
   int flags = wait ? 0 : MSG_DONTWAIT;
 #if defined(__linux__)
   flags |= MSG_CMSG_CLOEXEC;
@@ -205,6 +206,7 @@ ssize_t cp_receive(int socket, void *bytes, size_t count, int *descriptors, int 
   if (received < 0) {
     return received;
   }
+  *lost = (message.msg_flags & MSG_CTRUNC) != 0;
   for (struct cmsghdr *header = CMSG_FIRSTHDR(&message); header; header = CMSG_NXTHDR(&message, header)) {
     if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS) {
       continue;

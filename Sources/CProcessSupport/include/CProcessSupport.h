@@ -108,9 +108,10 @@ void cp_unmap(void *_Nonnull address, size_t size);
 /// Sends `count` bytes (at least 1) and with them up to 16 descriptors. Like send(2), never raising SIGPIPE.
 ssize_t cp_send(int socket, const void *_Nonnull bytes, size_t count, const int *_Nullable descriptors, int descriptor_count,
                 bool wait);
-/// Receives bytes and up to 16 descriptors, closed on exec. Like recv(2); `descriptor_count` is both in and out.
+/// Receives bytes and up to 16 descriptors, closed on exec. Like recv(2); `descriptor_count` is both in and out. `lost` says whether
+/// there were more, which this process had no room for in its table.
 ssize_t cp_receive(int socket, void *_Nonnull bytes, size_t count, int *_Nonnull descriptors, int *_Nonnull descriptor_count,
-                   bool wait);
+                   bool *_Nonnull lost, bool wait);
 void cp_close(int descriptor);
 void cp_close_on_exec(int descriptor);
 /// Ends the sending direction: the other side reads an end of file.

@@ -11,7 +11,10 @@ enum ChannelByte: UInt8 {
 
 /// Descriptors that have arrived ahead of the frames that they belong to, in order.
 struct DescriptorInbox {
-  private var descriptors: [Int32] = []
+  /// Those that came together, for one frame. Nil: this process had no room for all of them in its table of descriptors.
+  private var batches: [[Int32]?] = []
+  /// How many there are in all.
+  private var count = 0
   /// More are closed as they come: a worker could otherwise use up its parent's descriptors.
   private let most: Int
   /// Something else than a memory object has come, which no worker of ours sends. It was closed.
@@ -19,7 +22,7 @@ struct DescriptorInbox {
 
   init(most: Int = .max) { self.most = most }
 
-  var count: Int { descriptors.count }
+  var isEmpty: Bool { batches.isEmpty }
 
   /// As many messages as a socket holds at a time, and more: who sends without end is heard no longer than that.
   private static var mostMessages: Int { 1024 }
@@ -41,24 +44,35 @@ struct DescriptorInbox {
         var wait = wait
         for _ in 0..<Self.mostMessages {
           var count: Int32 = 16
-          let received = cp_receive(socket, bytes.baseAddress!, bytes.count, numbers.baseAddress!, &count, wait)
-          for index in 0..<Int(count) {
-            if !cp_is_memory_object(numbers[index]) {
-              foreign.append(numbers[index])
-            } else if descriptors.count < most {
-              descriptors.append(numbers[index])
-            } else {
-              cp_close(numbers[index])
-            }
-          }
+          var lost = false
+          let received = cp_receive(socket, bytes.baseAddress!, bytes.count, numbers.baseAddress!, &count, &lost, wait)
+          if count > 0 || lost { add(UnsafeMutableBufferPointer(rebasing: numbers[..<Int(count)]), lost, &foreign) }
           if received < 0 { return cp_would_block() }
           if received == 0 { return false }
           wait = false
           // Fewer bytes than asked for, and no descriptors to stop at: there is no more.
-          if count == 0, received < bytes.count { return true }
+          if count == 0, !lost, received < bytes.count { return true }
         }
         return true
       }
+    }
+  }
+
+  /// Some that have come together.
+  private mutating func add(_ numbers: UnsafeMutableBufferPointer<Int32>, _ lost: Bool, _ foreign: inout [Int32]) {
+    foreign += numbers.filter { !cp_is_memory_object($0) }
+    let taken = numbers.filter { cp_is_memory_object($0) }
+    // Each batch counts for one at least, so that those that hold nothing are not without end either.
+    guard count + batches.count + taken.count < most else {
+      for descriptor in taken { cp_close(descriptor) }
+      return
+    }
+    if lost {
+      for descriptor in taken { cp_close(descriptor) }
+      batches.append(nil)
+    } else {
+      count += taken.count
+      batches.append(taken)
     }
   }
 
@@ -72,15 +86,17 @@ struct DescriptorInbox {
   /// As many descriptors as one message of a socket carries.
   static var mostInOneMessage: Int { 16 }
 
-  mutating func take(_ count: Int) -> [Int32] {
-    let taken = Array(descriptors.prefix(count))
-    descriptors.removeFirst(count)
+  /// The descriptors of the next frame that has some; nil if some of them were lost. There must be some.
+  mutating func take() -> [Int32]? {
+    let taken = batches.removeFirst()
+    count -= taken?.count ?? 0
     return taken
   }
 
   mutating func closeAll() {
-    for descriptor in descriptors { cp_close(descriptor) }
-    descriptors = []
+    for batch in batches { for descriptor in batch ?? [] { cp_close(descriptor) } }
+    batches = []
+    count = 0
   }
 }
 #endif

@@ -6,6 +6,8 @@ struct ReceivedFrame: Sendable {
   private let long: LongPayload?
   /// Closes what nobody takes out: the answer may be for a task whose future is done.
   var attachments: ReceivedAttachments?
+  /// They came, and this process had no room for them.
+  var hasLostAttachments = false
 
   init(_ header: ChannelHeader, copying bytes: UnsafeRawBufferPointer) {
     self.header = header
@@ -32,6 +34,10 @@ struct ReceivedFrame: Sendable {
     if let long, long.isExhausted {
       let reason = "this process has no memory for the \(header.length) bytes of the worker's answer"
       return .failure(TaskEncodingError(.result, reason + ". Return less, or put it into a SharedArray"))
+    }
+    if hasLostAttachments {
+      let reason = "this process has no descriptor left for the worker's \(header.descriptors) shared arrays"
+      return .failure(TaskEncodingError(.result, reason + ". Let go of others, or raise its limit of open files"))
     }
     if let long { return result(type, IncomingPayload(long, attachments: attachments)) }
     return short.withBytes { result(type, IncomingPayload(header, $0, attachments: attachments)) }

@@ -324,8 +324,10 @@ extension ProcessPoolCore {
 
   private func bury(_ worker: WorkerHandle, _ reason: WorkerTerminatedError.Reason, _ driverState: DriverState) {
     var followUp = FollowUp()
+    // Not where we have killed it ourselves for what it did.
+    let isFromOutside = reason.isFromOutside && worker.violation == nil
     let death = state.withLock { state in
-      let death = state.scheduler.workerGone(worker.index, wasKilled: reason.isFromOutside) {
+      let death = state.scheduler.workerGone(worker.index, wasKilled: isFromOutside) {
         worker.claims.hasStarted($0)
       }
       for work in death.lost + death.retried { work.attempts += 1 }

@@ -195,7 +195,8 @@ final class WorkerHandle: @unchecked Sendable {
     }
     ringIfPending()
     if frame.header.descriptors > 0 {
-      frame.attachments = ReceivedAttachments(try takeDescriptors(frame.header.descriptors))
+      frame.attachments = try takeDescriptors(frame.header.descriptors)
+      frame.hasLostAttachments = frame.attachments == nil
     }
     return frame
   }
@@ -212,15 +213,18 @@ final class WorkerHandle: @unchecked Sendable {
     }
   }
 
-  private func takeDescriptors(_ count: Int) throws(ChannelViolation) -> [Int32] {
-    if count == 0 { return [] }
+  /// Nil if this process had no room for them.
+  private func takeDescriptors(_ count: Int) throws(ChannelViolation) -> ReceivedAttachments? {
     // They were sent before the frame was published.
-    hear()
-    guard descriptors.count >= count else {
-      throw ChannelViolation(what: "it announced descriptors that it did not send")
-    }
-    return descriptors.take(count)
+    if descriptors.isEmpty { hear() }
+    if descriptors.isEmpty { throw ChannelViolation(what: Self.lackOfDescriptors) }
+    guard let taken = descriptors.take() else { return nil }
+    let attachments = ReceivedAttachments(taken)
+    if taken.count != count { throw ChannelViolation(what: Self.lackOfDescriptors) }
+    return attachments
   }
+
+  private static var lackOfDescriptors: String { "it announced descriptors that it did not send" }
 
   /// Empties the socket.
   func hear() {

@@ -98,6 +98,14 @@ enum SharedMemoryCache {
     _ = dropped
   }
 
+  static func forgetAll() {
+    let dropped = kept.withLock { kept in
+      defer { kept = [] }
+      return kept
+    }
+    _ = dropped
+  }
+
   static func forget(_ number: UInt64) {
     let dropped = kept.withLock { kept in
       kept.firstIndex { $0.number == number }.map { kept.remove(at: $0) }

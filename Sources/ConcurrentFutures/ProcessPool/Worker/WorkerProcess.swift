@@ -111,7 +111,16 @@ final class WorkerProcess {
   private func handle(
     _ header: ChannelHeader, _ payload: (ReceivedAttachments?) -> IncomingPayload?
   ) throws(ChannelViolation) {
-    let attached = header.descriptors > 0 ? ReceivedAttachments(try takeDescriptors(header.descriptors)) : nil
+    var attached: ReceivedAttachments?
+    if header.descriptors > 0 {
+      attached = try takeDescriptors(header.descriptors)
+      if attached == nil {
+        // They take descriptors too.
+        SharedMemoryCache.forgetAll()
+        let what = "the worker has no descriptor left for its shared arrays (\(header.descriptors))"
+        return refuse(header, what + ": raise options.openFileLimit, or close what tasks have left open")
+      }
+    }
     guard let payload = payload(attached) else {
       throw ChannelViolation(what: "it sent a payload that contradicts its header")
     }
@@ -155,10 +164,14 @@ final class WorkerProcess {
   private static let unknownFunction = WorkerOutcome.refused(
     .closure, "its types do not exist in the worker, which is another program")
 
-  /// There is no memory for a task's argument: the failure of that task alone.
   private func refuseForMemory(_ header: ChannelHeader) throws(ChannelViolation) {
-    _ = ReceivedAttachments(try takeDescriptors(header.descriptors))
-    let refusal = WorkerOutcome.refused(.argument, "there is no memory for its \(header.length) bytes")
+    if header.descriptors > 0 { _ = try takeDescriptors(header.descriptors) }
+    refuse(header, "there is no memory for its \(header.length) bytes")
+  }
+
+  /// A task's argument cannot be had here: the failure of that task alone.
+  private func refuse(_ header: ChannelHeader, _ reason: String) {
+    let refusal = WorkerOutcome.refused(.argument, reason)
     if header.kind == .run { run(header) { refusal } } else { answer(header, refusal, nanoseconds: 0) }
   }
 
@@ -321,12 +334,14 @@ final class WorkerProcess {
     if !descriptors.receive(CP_WORKER_SOCKET, wait: true) { end() }
   }
 
-  private func takeDescriptors(_ count: Int) throws(ChannelViolation) -> [Int32] {
-    if count == 0 { return [] }
-    while descriptors.count < count {
+  /// Nil if this process had no room for them.
+  private func takeDescriptors(_ count: Int) throws(ChannelViolation) -> ReceivedAttachments? {
+    while descriptors.isEmpty {
       guard descriptors.receive(CP_WORKER_SOCKET, wait: true) else { end() }
     }
-    return descriptors.take(count)
+    guard let taken = descriptors.take() else { return nil }
+    if taken.count != count { throw ChannelViolation(what: "it sent other descriptors than it announced") }
+    return ReceivedAttachments(taken)
   }
 
   /// The parent wants no more of this worker.
