@@ -110,7 +110,7 @@ extension _FutureCore {
     while let waiter = popWaiter() { waiter.deliver(self) }
   }
 
-  private final func wakeWaiters() {
+  final func wakeWaiters() {
     if let (waiter, index) = takeSlotWaiter() { waiter.futureDone(self, index: index) }
     wakeListedWaiters()
   }

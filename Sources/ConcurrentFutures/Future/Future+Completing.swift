@@ -89,6 +89,31 @@ extension Future {
     return true
   }
 
+  /// Finishes the future unless it is done, in a thread that must not run callbacks. Wakes who waits.
+  ///
+  /// - Returns: whether somebody has to call ``_FutureCore/deliver()``, elsewhere.
+  func completeLeavingDelivery(with result: Result<Success, any Error>) -> Bool {
+    var state = lock()
+    let before = state
+    let action = state.finish()
+    if action == .lost {
+      unlock(state)
+      return false
+    }
+    let source = hasSource(in: before) ? takeContents(in: before) : .nothing
+    switch result {
+    case .success(let value): storeValue(value)
+    case .failure(let error):
+      storeError(error)
+      state.bits |= FutureWord.failed
+    }
+    unlock(state)
+    _ = consume source
+    guard action == .storeAndDeliver else { return false }
+    wakeWaiters()
+    return true
+  }
+
   /// Marks the future as running, before the work of a hand-made executor starts.
   ///
   /// - Returns: false if the future was cancelled: do not run the work.

@@ -225,7 +225,7 @@ private final class ChunkedMap<A: Codable & Sendable, R: Codable & Sendable>: Fu
       }
       guard mayGoOn else { return }
       future.addDoneCallback { [self] future in
-        chunkDone(number, count: range.count, future, nanoseconds: work.runTime)
+        chunkDone(number, count: range.count, future) { work.runTime }
       }
       core.submit(work, retries: rule.retries)
       // Cancelled meanwhile, when the pool did not know it yet.
@@ -249,7 +249,7 @@ private final class ChunkedMap<A: Codable & Sendable, R: Codable & Sendable>: Fu
     }
   }
 
-  private func chunkDone(_ number: Int, count: Int, _ future: Future<[R]>, nanoseconds: UInt32) {
+  private func chunkDone(_ number: Int, count: Int, _ future: Future<[R]>, nanoseconds: () -> UInt32) {
     guard let result = future.resultIfDone else { return }
     switch result {
     case .failure(let error): end()?.complete(with: .failure(error))
@@ -262,7 +262,7 @@ private final class ChunkedMap<A: Codable & Sendable, R: Codable & Sendable>: Fu
         guard !state.hasEnded else { return nil }
         state.inFlight[number] = nil
         state.results[number] = values
-        if !fixedSize { adapt(&state, count: count, Double(nanoseconds)) }
+        if !fixedSize { adapt(&state, count: count, Double(nanoseconds())) }
         guard state.next == elements.count, state.inFlight.isEmpty, state.submitting == 0, let outer = state.outer
         else {
           return nil

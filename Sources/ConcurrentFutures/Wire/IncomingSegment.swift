@@ -4,7 +4,8 @@ struct IncomingSegment {
   let bytes: UnsafeRawBufferPointer
   /// Keeps `bytes` where they are; nil where somebody else does.
   private let owner: AnyObject?
-  /// The array that they are the elements of, when they were received into one: then it need not be copied.
+  /// The array that they are the elements of, when they were received into one. If it is of the type that is decoded, it need not be
+  /// copied.
   let array: (any ContiguousElements)?
 
   init(_ bytes: UnsafeRawBufferPointer, keptBy owner: AnyObject? = nil) {

@@ -191,7 +191,10 @@ struct DecodingContext {
       bytes = UnsafeRawBufferPointer(start: reader.base + header.start, count: header.byteCount)
     } else {
       let segment = try state.pointee.useSegment(at: offset)
-      if let array = segment.array as? T { return array }
+      // Not `as? T`: to make one array of another's elements the runtime first reserves memory for all of them.
+      if let array = segment.array, ObjectIdentifier(Swift.type(of: array)) == traits.pointee.type {
+        return array as! T
+      }
       bytes = segment.bytes
     }
     if traits.pointee.element.code == .bool {

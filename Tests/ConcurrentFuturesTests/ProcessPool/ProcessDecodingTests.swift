@@ -1,5 +1,7 @@
 #if os(Linux) || os(macOS)
+import CPlatformSupport
 import FuturesTestLibc
+import Synchronization
 import Testing
 
 @testable import ConcurrentFutures
@@ -8,6 +10,8 @@ import Testing
 private struct SlowResult: Codable, Sendable {
   static let begun = Tally()
   static let gate = Gate()
+  /// The thread that has decoded one last.
+  static let decoder = Atomic(UInt(0))
   var words: [String]
   let home = getpid()
 
@@ -17,6 +21,7 @@ private struct SlowResult: Codable, Sendable {
     let container = try decoder.container(keyedBy: CodingKeys.self)
     words = try container.decode([String].self, forKey: .words)
     if try container.decode(Int32.self, forKey: .home) != getpid() {
+      Self.decoder.store(currentThread(), ordering: .sequentiallyConsistent)
       Self.begun.add()
       Self.gate.pass()
     }
@@ -33,13 +38,13 @@ extension ProcessPools {
     /// Runs `body` while the results of `futures` are being decoded.
     private func whileDecoding(
       _ pool: ProcessPool, _ start: (ProcessPool) async throws -> [Future<SlowResult>],
-      _ body: () async throws -> Void
+      _ body: ([Future<SlowResult>]) async throws -> Void
     ) async throws {
       SlowResult.gate.close()
       let before = SlowResult.begun.count
       let futures = try await start(pool)
       await eventually { SlowResult.begun.count > before }
-      try await body()
+      try await body(futures)
       #expect(!futures.contains { $0.isDone })
       SlowResult.gate.open()
       for future in futures {
@@ -50,7 +55,7 @@ extension ProcessPools {
 
     @Test func aLongResultDelaysNobodyElse() async throws {
       try await withPool { pool in
-        try await whileDecoding(pool, { [slowly($0)] }) {
+        try await whileDecoding(pool, { [slowly($0)] }) { _ in
           for future in (0..<200).map({ pool.submit($0) { $0 } }) { _ = try await future.value }
         }
         for await result in pool.results(of: [40_000, 2], { SlowResult($0) }) {
@@ -60,40 +65,72 @@ extension ProcessPools {
       }
     }
 
-    /// The thread that waits reads the answers of a hot pool itself.
+    /// Until a thread that waits has read its own answer, which it tries for some tens of microseconds. `body` runs while that
+    /// thread is decoding, with the future and the thread's name.
+    private func whileAWaitingThreadDecodes(
+      _ pool: ProcessPool, _ body: (Future<SlowResult>, UInt) async throws -> Void
+    ) async throws {
+      let function = try FunctionRegistry.closure1({ @Sendable (n: Int) -> SlowResult in SlowResult(n) })
+      let argument = try PayloadCoder.shared.encode(40_000)
+      while true {
+        SlowResult.gate.close()
+        let begun = SlowResult.begun.count
+        let work = TypedProcessWork<SlowResult, SlowResult>(function, argument, timeout: nil, pool: pool.core) { $0 }
+        let future = work.makeFuture()
+        let helper = Atomic(UInt(0))
+        async let waiting: Void = onThread {
+          helper.store(currentThread(), ordering: .sequentiallyConsistent)
+          pool.core.submit(work, retries: 0)
+          while !pool.core.help(work, future), SlowResult.begun.count == begun {}
+        }
+        await eventually { SlowResult.begun.count > begun }
+        let decoder = SlowResult.decoder.load(ordering: .sequentiallyConsistent)
+        let isHelper = decoder == helper.load(ordering: .sequentiallyConsistent)
+        if isHelper { try await body(future, decoder) }
+        SlowResult.gate.open()
+        try await waiting
+        try await #expect(future.value.words.count == 40_000)
+        if isHelper { return }
+      }
+    }
+
     @Test func aThreadThatDecodesItsOwnResultDelaysNobodyElse() async throws {
       try await withPool { pool in
-        for _ in 0..<20 {
-          var waiting: Task<Void, any Error>?
-          try await whileDecoding(
-            pool,
-            { pool in
-              let result = slowly(pool)
-              waiting = Task {
-                try await onThread {
-                  for n in 0..<50 { _ = try pool.submit(n) { $0 }.wait() }
-                  _ = try result.wait()
-                }
-              }
-              return [result]
-            }
-          ) {
-            for future in (0..<20).map({ pool.submit($0) { $0 } }) { _ = try await future.value }
-          }
-          try await waiting?.value
+        try await whileAWaitingThreadDecodes(pool) { future, _ in
+          for future in (0..<20).map({ pool.submit($0) { $0 } }) { _ = try await future.value }
+          #expect(!future.isDone)
         }
       }
     }
 
+    @Test func callbacksThatComeWhileAWaitingThreadDecodesRunElsewhere() async throws {
+      let pool = makePool()
+      let ran = Future<UInt>()
+      var decoder: UInt = 0
+      try await whileAWaitingThreadDecodes(pool) { future, thread in
+        decoder = thread
+        future.addDoneCallback { _ in
+          pool.shutdownAndWait()
+          ran.complete(with: .success(currentThread()))
+        }
+      }
+      let thread = try await ran.value(within: .seconds(patience))
+      #expect(thread != decoder)
+    }
+
     @Test func shutdownWaitsForWhatIsBeingDecoded() async throws {
       let pool = makePool()
-      var down: Task<Void, Never>?
-      try await whileDecoding(pool, { [slowly($0)] }) {
-        down = Task { await pool.shutdown() }
+      var down: Task<Bool, Never>?
+      try await whileDecoding(pool, { [slowly($0)] }) { futures in
+        down = Task {
+          await pool.shutdown()
+          return futures.allSatisfy(\.isDone)
+        }
         await eventually { pool.core.state.withLock { !$0.scheduler.isOpen } && pool.workerProcessIdentifiers.isEmpty }
         #expect(!pool.core.closed.isDone)
       }
-      await down?.value
+      let wereDone = await down?.value
+      #expect(wereDone == true)
     }
 
     @Test func callbacksOfLongResultsMayBlockForTheirPool() async throws {
@@ -105,13 +142,13 @@ extension ProcessPools {
         pool.shutdownAndWait()
         done.complete(with: .success(inner ?? 0))
       }
-      try await #expect(done.value == 42)
+      try await #expect(done.value(within: .seconds(patience)) == 42)
     }
 
     /// More than are decoded at once.
     @Test func manyLongResultsAllCome() async throws {
       try await withPool { pool in
-        try await whileDecoding(pool, { pool in (0..<8).map { _ in slowly(pool) } }) {}
+        try await whileDecoding(pool, { pool in (0..<8).map { _ in slowly(pool) } }) { _ in }
         SlowResult.gate.open()
         let counts = Array(30_000..<30_040)
         var seen: [Int] = []

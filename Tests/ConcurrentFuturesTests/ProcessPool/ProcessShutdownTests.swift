@@ -33,7 +33,7 @@ struct OpenAndClose: ProcessTask {
       case 0: _ = try? pool.submit(n) { $0 }.wait()
       case 1: pool.submit(n) { $0 }
       case 2: break
-      default: _ = try? pool.submit(n) { (_: Int) -> Int in abort() }.wait()
+      default: _ = try? pool.submit(n) { (_: Int) -> Int in _exit(7) }.wait()
       }
       pool.shutdownAndWait()
     }

@@ -26,7 +26,7 @@ struct PayloadLayout {
 
   /// How many bytes of a payload its prefix and its layout take; nil for a header that contradicts itself.
   static func end(in header: ChannelHeader) -> Int? {
-    // Segments are long: a number that the payload has no room for would cost more memory than was sent.
+    // Segments are long: many short ones would cost more memory than was sent.
     guard header.segments <= header.length / PayloadCoder.segmentThreshold else { return nil }
     let end = header.prefix + byteCount(segments: header.segments)
     return end <= header.length ? end : nil
@@ -41,7 +41,9 @@ struct PayloadLayout {
     var left = header.length - end - messageByteCount
     var segments: [Segment] = []
     for _ in 0..<header.segments {
-      guard let number = reader.number(), number >> 8 > 0, number >> 8 <= left else { return nil }
+      guard let number = reader.number(), number >> 8 >= PayloadCoder.segmentThreshold, number >> 8 <= left else {
+        return nil
+      }
       let element = ElementCode(rawValue: UInt8(truncatingIfNeeded: number))
       segments.append(Segment(byteCount: number >> 8, element: element))
       left -= number >> 8

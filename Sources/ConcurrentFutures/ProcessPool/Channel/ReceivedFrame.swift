@@ -26,8 +26,8 @@ struct ReceivedFrame: Sendable {
     long = payload
   }
 
-  /// Whether to decode it takes a millisecond or more, if it is no rubbish. What its arrays hold is in its place already.
-  var isLong: Bool { (long?.front.count ?? 0) >= 128 * 1024 }
+  /// Whether to decode it takes a millisecond or more, or may do: most long arrays are in their place already, some must be copied.
+  var isLong: Bool { long.map { $0.front.count >= 128 * 1024 || $0.count >= 4 << 20 } ?? false }
 
   /// What the answer means; once. Everything in it may come from a hostile process.
   func result<Output: Decodable>(as type: Output.Type) -> Result<Output, any Error> {

@@ -32,11 +32,13 @@ final class PoolDriver: Sendable {
       && isDriven.compareExchange(expected: false, desired: true, ordering: .acquiring).exchanged
   }
 
-  /// For the driver's thread: whoever has the right gives it back at once.
+  /// For the driver's thread: whoever has the right gives it back at once, unless it lost its core.
   func drive() {
+    var looks = 0
     while !tryDrive() {
       isWanted.store(true, ordering: .relaxed)
-      sched_yield()
+      looks += 1
+      if looks < 100 { sched_yield() } else { usleep(100) }
     }
     isWanted.store(false, ordering: .relaxed)
   }

@@ -2,10 +2,9 @@
 import CPlatformSupport
 import Synchronization
 
-/// Answers that take long to decode are decoded elsewhere than on the driver's thread, where all other answers would wait for them: on
-/// the thread that waits for it if that reads the answer itself, or on a thread of its own.
-///
-/// There are as many of these at most as there are workers: who sends more has to wait.
+/// Where answers are decoded, which runs the `init(from:)` of the user's types: a thread that has read its own answer gives the right to
+/// drive back before. Of those that the driver's thread reads, what takes long goes to a thread of its own, or all other answers
+/// would wait for it. There are as many such threads at most as there are workers: who sends more has to wait.
 extension ProcessPoolCore {
   /// Takes an answer that is long; false if it has to be taken here.
   func finishElsewhere(_ work: ProcessWork, _ answer: ReceivedFrame) -> Bool {
@@ -22,13 +21,38 @@ extension ProcessPoolCore {
     return started
   }
 
-  /// The pool does not close before the answer is taken. For whoever drives.
+  /// The pool does not close before the answer is taken. For whoever drives: who closes has the same right, so this is seen.
   func beginDecoding() { decoding.add(1, ordering: .relaxed) }
 
-  /// From any thread. The release makes what it has done seen by the driver that finds nobody decoding, and closes the pool.
+  /// From any thread.
+  ///
+  /// Against ``isDecoding``: each side writes, then reads what the other writes, all sequentially consistent. So either the driver
+  /// finds nobody decoding (and by the same order all that was done before), or it is woken here to look again.
   func endDecoding() {
-    decoding.subtract(1, ordering: .releasing)
+    decoding.subtract(1, ordering: .sequentiallyConsistent)
+    if waitsForDecoding.load(ordering: .sequentiallyConsistent) { driver.wake() }
+  }
+
+  /// The callbacks of a work's future are the driver's thread's to run, which counts as decoding until they are its own.
+  func handOver(_ work: ProcessWork) {
+    undelivered.withLock { $0.append(work) }
     driver.wake()
+  }
+
+  /// For the driver, when it was woken.
+  func takeUndelivered(_ state: DriverState) {
+    let works = undelivered.withLock { works in
+      defer { works = [] }
+      return works
+    }
+    for work in works { state.deliveries.append(.callbacks(work)) }
+    if !works.isEmpty { decoding.subtract(works.count, ordering: .relaxed) }
+  }
+
+  /// For the driver that would close the pool. If so, it is woken when that may have changed.
+  var isDecoding: Bool {
+    waitsForDecoding.store(true, ordering: .sequentiallyConsistent)
+    return decoding.load(ordering: .sequentiallyConsistent) > 0
   }
 }
 
@@ -50,7 +74,8 @@ private final class DecodingThread: BlockingHost, @unchecked Sendable {
     _ = future.park(until: nil)
   }
 
-  /// A callback blocks, perhaps for the end of this pool; the future is done.
+  /// A callback blocks, perhaps for the end of this pool; the future is done. (Or somebody's `init(from:)` does: then it is not done yet,
+  /// and the pool may close before; better than never.)
   override func willBlock() { endDecoding() }
 }
 #endif

@@ -24,7 +24,7 @@ final class DriverState {
   @exclusivity(unchecked) var answers: [(ProcessWork, Int)] = []
   /// The work that a thread is waiting for that drives at the moment instead of the driver's thread.
   @exclusivity(unchecked) var helped: ProcessWork?
-  /// Its answer, which is long.
+  /// Its answer, to be decoded when somebody else may drive again.
   @exclusivity(unchecked) var helpedAnswer: ReceivedFrame?
   @exclusivity(unchecked) var helpSpin = AdaptiveSpin()
   /// What it leaves for the driver's thread.
@@ -39,6 +39,7 @@ final class DriverState {
   enum Delivery {
     case answer(ProcessWork, ReceivedFrame)
     case failure(ProcessWork, any Error)
+    case callbacks(ProcessWork)
     case started(Future<Void>)
     case broken(any Error)
     case closed
@@ -110,7 +111,7 @@ extension ProcessPoolCore {
       state.deliveries.removeAll(keepingCapacity: true)
       state.nextDelivery = 0
 
-      _ = driver.takeCommand()
+      if driver.takeCommand() { takeUndelivered(state) }
       spawnWorkers(state)
       var progressed = false
       for worker in state.workers {
@@ -139,6 +140,7 @@ extension ProcessPoolCore {
       if frame.isLong, work.mayFinishElsewhere, finishElsewhere(work, frame) { return }
       work.finish(frame)
     case .failure(let work, let error): work.fail(error)
+    case .callbacks(let work): work.deliver()
     case .started(let future): future.complete(with: .success(()))
     case .broken(let error): stop(error, signal: .kill)
     case .closed: closed.complete(with: .success(()))
@@ -355,11 +357,10 @@ extension ProcessPoolCore {
   }
 
   private func closeIfDone(_ driverState: DriverState) {
-    guard driverState.workers.isEmpty, driverState.deliveries.isEmpty, decoding.load(ordering: .acquiring) == 0 else {
-      return
-    }
+    guard driverState.workers.isEmpty, driverState.deliveries.isEmpty else { return }
     let isDone = state.withLock { state in
-      guard !state.scheduler.isOpen, state.scheduler.isEmpty, state.scheduler.isIdle, !state.isClosed else {
+      guard !state.scheduler.isOpen, state.scheduler.isEmpty, state.scheduler.isIdle, !state.isClosed, !isDecoding
+      else {
         return false
       }
       state.isClosed = true

@@ -41,8 +41,8 @@ extension ProcessPoolCore {
     driver.stopDriving()
     if wakes { driver.wake() }
     if let answer {
-      work.finish(answer)
-      endDecoding()
+      // Somebody may have added a callback meanwhile, which is not for this thread to run.
+      if work.finishQuietly(answer) { handOver(work) } else { endDecoding() }
     }
     return future.acquired().isDone
   }

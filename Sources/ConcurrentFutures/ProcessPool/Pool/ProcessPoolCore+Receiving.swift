@@ -67,7 +67,7 @@ extension ProcessPoolCore {
     for (work, index) in driverState.answers {
       let answer = driverState.received[index]
       if work === driverState.helped, !work.hasCallbacks(answer.header) {
-        if answer.isLong, work.mayFinishElsewhere {
+        if work.mayFinishElsewhere {
           beginDecoding()
           driverState.helpedAnswer = answer
         } else {

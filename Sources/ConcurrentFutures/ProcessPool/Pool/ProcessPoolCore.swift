@@ -36,6 +36,9 @@ final class ProcessPoolCore: @unchecked Sendable {
   let briefWaits = BriefWaits()
   /// How many answers are being decoded elsewhere than on the driver's thread.
   let decoding = Atomic(0)
+  let waitsForDecoding = Atomic(false)
+  /// Work whose future is done, and whose callbacks are still to be run by the driver.
+  let undelivered = AdaptivelyLocked<[ProcessWork]>([])
   private let closuresWork: Bool
   /// A worker ends after so many tasks.
   let recycles: Bool

@@ -7,10 +7,10 @@ class ProcessWork: FutureProducer, @unchecked Sendable {
   /// In nanoseconds; counted from the start of its execution.
   let timeout: UInt64?
   let pool: ProcessPoolCore
-  // Written under the scheduler's lock.
+  // Written under the scheduler's lock, but for the time.
   @exclusivity(unchecked) var id = TaskID(index: .max, generation: .max)
   @exclusivity(unchecked) var attempts = 0
-  /// How long it ran, in nanoseconds, once it has ended.
+  /// How long it ran, in nanoseconds. For who knows that it has returned a result.
   @exclusivity(unchecked) var runTime: UInt32 = 0
 
   init(_ function: FunctionDefinition, _ message: EncodedMessage?, timeout: Duration?, pool: ProcessPoolCore) {
@@ -48,6 +48,12 @@ class ProcessWork: FutureProducer, @unchecked Sendable {
   /// Whether to take this answer runs code of the user, apart from decoding.
   func hasCallbacks(_ answer: ChannelHeader) -> Bool { preconditionFailure("abstract") }
   func finish(_ answer: ReceivedFrame) { preconditionFailure("abstract") }
+  /// The same for a thread that must not run callbacks; whether ``deliver()`` has to follow elsewhere.
+  func finishQuietly(_ answer: ReceivedFrame) -> Bool {
+    finish(answer)
+    return false
+  }
+  func deliver() {}
   /// Whether another thread than the one that drives may do that: there is one answer only, and nothing else to do with it.
   var mayFinishElsewhere: Bool { true }
   @discardableResult func fail(_ error: any Error) -> Bool { preconditionFailure("abstract") }
@@ -82,6 +88,17 @@ final class TypedProcessWork<Received: Decodable & Sendable, Output: Sendable>: 
   override func finish(_ answer: ReceivedFrame) {
     runTime = answer.header.nanoseconds
     end(answer.result(as: Received.self).map(unpack))
+  }
+  override func finishQuietly(_ answer: ReceivedFrame) -> Bool {
+    runTime = answer.header.nanoseconds
+    let mustDeliver =
+      future?.completeLeavingDelivery(with: answer.result(as: Received.self).map(unpack)) ?? false
+    if !mustDeliver { future = nil }
+    return mustDeliver
+  }
+  override func deliver() {
+    future?.deliver()
+    future = nil
   }
   override func fail(_ error: any Error) -> Bool { end(.failure(error)) }
   override func cancelFuture() { future?.cancel() }
