@@ -114,8 +114,18 @@ extension UnsafeRawBufferPointer {
   }
 }
 
+/// The segment as it lies in a ring, or as an array of one type or another.
+private func received(_ choice: Int) -> IncomingSegment {
+  let elements: [ElementCode] = [.uint8, .int, .double, .custom]
+  guard let array = UnfilledArray(of: elements[choice % elements.count], byteCount: segment.count) else {
+    return IncomingSegment(segment)
+  }
+  array.bytes.copyMemory(from: segment)
+  return IncomingSegment(array)
+}
+
 private func check<T: Codable>(_ type: T.Type, _ bytes: UnsafeRawBufferPointer) {
-  guard let value = try? coder.decoder.decode(type, from: bytes, segments: [IncomingSegment(segment)]) else { return }
+  guard let value = try? coder.decoder.decode(type, from: bytes, segments: [received(bytes.count)]) else { return }
   do {
     let message = try coder.encoder.encode(value)
     try message.withBytes { _ = try coder.decoder.decode(type, from: $0) }
