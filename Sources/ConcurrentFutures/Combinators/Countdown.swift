@@ -36,7 +36,8 @@ final class Countdown: FutureObserver, @unchecked Sendable {
     for index in children.indices {
       guard Unmanaged.passUnretained(children[index])._withUnsafeGuaranteedRef({ register($0, index) }) else { break }
     }
-    // Who ended it while we were registering did not see all registrations.
+    // Who ended it while we were registering did not see all registrations. The count is only a hint (zero: all have been
+    // delivered, none is left to take back); the lock of `armed` decides and orders.
     if remaining.load(ordering: .relaxed) > 0, armed.withLock({ $0 == nil }) { takeBack(children, [:]) }
   }
 
@@ -80,6 +81,7 @@ final class Countdown: FutureObserver, @unchecked Sendable {
         takeBack(armed.children, armed.nodes)
       }
     }
+    // Each release is acquired by whoever comes to zero: it sees all the children's results.
     if remaining.subtract(1, ordering: .acquiringAndReleasing).newValue == 0 {
       disarm()?.finish()
     }

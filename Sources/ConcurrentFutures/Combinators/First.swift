@@ -55,6 +55,7 @@ private final class Race: FutureObserver, @unchecked Sendable {
   func start() { watched.register(self) }
 
   override func futureDone(_ future: FutureCore, index: Int) {
+    // Each release is acquired by whoever comes to zero: it sees all the others' results.
     let isLast = remaining.subtract(1, ordering: .acquiringAndReleasing).newValue == 0
     guard isWinner(future) || isLast else { return }
     finish(future)

@@ -68,6 +68,7 @@ private final class WaitCondition<S: Sendable>: FutureObserver, @unchecked Senda
   }
 
   override func futureDone(_ future: FutureCore, index: Int) {
+    // Each release is acquired by whoever comes to zero: it sees all the others' results.
     let isLast = remaining.subtract(1, ordering: .acquiringAndReleasing).newValue == 0
     let isEnough =
       switch returnWhen {

@@ -35,8 +35,12 @@ final class PoolCore: TaskExecutor, @unchecked Sendable {
   let keepAlive: Duration
   let initializer: (@Sendable () throws -> Void)?
   private let lock = AdaptiveLock()
+  /// Raised (release) after the list of workers has changed and before the worker that changed it does anything else: who sees the
+  /// new number (acquire) gets the new list, under the lock. Who sees an old one at its last look before it sleeps came before the
+  /// new worker's first push in the order of their fences (`wakeForDeques`, `pushed`), so that the pusher sees it.
   let peersVersion = Atomic(0)
-  /// What becomes of items that have not started, wherever they are found.
+  /// What becomes of items that have not started, wherever they are found. Relaxed: who reads an old fate has begun its item before the
+  /// shutdown; the word carries nothing else, and what is said of the shutdown is read under the lock.
   private let fate = Atomic(Fate.run)
   enum Fate: UInt8, AtomicRepresentable {
     case run

@@ -18,7 +18,8 @@ final class Worker: BlockingHost, @unchecked Sendable {
   var isCallable = false
   /// Guarded by the pool's lock: how many calls of `shutdown` wait on this worker's stack.
   var leaves = 0
-  /// Taken by the thread that runs the loop: the one of Dispatch, or the one that came to its rescue.
+  /// Taken by the thread that runs the loop: the one of Dispatch, or the one that came to its rescue. Relaxed: of two exchanges of one
+  /// word one wins, and starting a thread has ordered all that came before.
   private let isTaken = Atomic(false)
   private let parkWord: UnsafeMutablePointer<UInt32>
   /// Why a worker that waits for a future was woken: bits of `Reason`.

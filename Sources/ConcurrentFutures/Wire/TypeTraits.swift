@@ -120,6 +120,9 @@ struct TypeTraits {
 }
 
 /// A table of immortal entries, one slot for each hash; two types that share a slot take turns in it.
+///
+/// An entry is complete before its address is stored in the slot (release), and never changes or goes after: a reader that loads the
+/// address (acquire) may use it without a lock. An old or another type's entry only sends the reader to the table under the lock.
 private enum TypeTraitsCache {
   static let slotCount = 1024
 

@@ -17,6 +17,11 @@ struct ChannelViolation: Error {
 
 /// The writing end of a ring of bytes in shared memory. One thread at a time.
 ///
+/// **Ordering.** The producer copies bytes in and then stores `head` (release); a consumer that has loaded that `head` (acquire) reads
+/// whole bytes. The consumer copies them out and then stores `tail` (release); a producer that has loaded that `tail` (acquire) writes
+/// over bytes that nobody reads any more. Each position has one writer, and both only grow, so an old value is a safe one: the ring
+/// seems emptier or fuller than it is. Who would sleep on that looks again behind a fence: see ``RingControl``.
+///
 /// The ring is mapped twice in a row, so that what wraps around its end is still contiguous.
 struct RingWriter {
   let bytes: UnsafeMutableRawPointer

@@ -14,6 +14,15 @@ import Darwin
 /// The thread that drives a pool, and how to wake it.
 ///
 /// It sleeps in poll(2) on the workers' sockets, their standard errors, the descriptors that tell of their end, and a pipe.
+///
+/// **Sleeping without losing a command.** `wake` stores `hasCommand` and then looks at `sleeps`; the driver stores `sleeps` and then looks
+/// at `hasCommand`. All four are sequentially consistent, so one of the two sees the other. Of several that wake, the exchange lets
+/// one write to the pipe. What the command is about was changed under the scheduler's lock.
+///
+/// **The right to drive** (`isDriven`) is a lock: taking it acquires, giving it back releases, so all that only drivers touch has one
+/// owner at a time. `isWanted` and `isHelperThere` are hints between those who compete for it: an old value costs a few more looks.
+/// `generation` is raised by the thread that hands over before it starts the next one; a thread that reads another number than its own
+/// is not the driver any more and touches nothing.
 final class PoolDriver: Sendable {
   /// 1 while the driver sleeps, or is about to.
   private let sleeps = Atomic<UInt32>(0)

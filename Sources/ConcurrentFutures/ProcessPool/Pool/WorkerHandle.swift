@@ -21,6 +21,8 @@ final class WorkerHandle: @unchecked Sendable {
   let isSameBuild: Bool
   private let memory: ChannelMemory
   private let outbox: AdaptivelyLocked<Outbox>
+  // Hints for the driver, which are written under the outbox's lock and read without it. Who has found no room has raised
+  // `producerWaits` and tried once more, so the worker rings when there is some: an old value costs a look, not a wake-up.
   /// Frames wait for room in the ring.
   private let hasPending = Atomic<Bool>(false)
   private let tailAtFlush = Atomic<UInt64>(0)
@@ -35,6 +37,7 @@ final class WorkerHandle: @unchecked Sendable {
   @exclusivity(unchecked) var isDeaf = false
   /// What the worker did that none of ours does. Nothing is read from it after that.
   private let condemnation = AdaptivelyLocked<String?>(nil)
+  /// Relaxed: a driver that reads an old value reads some more frames of a worker that is being killed, and trusts none of them.
   private let isBroken = Atomic<Bool>(false)
   /// Also what keeps a signal from going to a process number that is not our child's any more.
   private let exitStatus = AdaptivelyLocked<WorkerTerminatedError.Reason?>(nil)

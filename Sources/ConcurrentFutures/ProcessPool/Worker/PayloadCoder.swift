@@ -40,6 +40,9 @@ final class PayloadCoder: Sendable {
 }
 
 /// Room for one object that threads pass to each other.
+///
+/// Who takes the word out has the object alone: an exchange gives each value to one thread. Putting it in releases what was done
+/// to the object, taking it out acquires that. The look before is a hint.
 private final class Spare<Object: AnyObject>: Sendable {
   private let word = Atomic<UInt>(0)
 
