@@ -13,7 +13,8 @@ struct PythonContestant: ExternalContestant {
       "future", "gather", "as-completed", "sleeps", "memory",
     ],
     "python_processes": [
-      "process-latency", "process-tasks", "process-map", "process-payload", "process-start", "speed-up", "idle",
+      "process-latency", "process-tasks", "process-workers", "process-map", "process-payload", "process-start",
+      "speed-up", "idle",
     ],
     "python_codec": ["codec"],
   ]

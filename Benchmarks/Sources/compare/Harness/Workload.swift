@@ -10,6 +10,8 @@ protocol Workload: Sendable {
   /// What is varied; nil if nothing is.
   var sweep: Sweep? { get }
   var chart: ChartStyle { get }
+  /// Metrics that have a chart of their own over the sweep's points, with the titles of their axes. Besides the first.
+  var furtherCharts: [(metric: String, yAxis: String)] { get }
 
   /// How many operations one measurement has at full scale.
   func operations(at point: Int) -> Int
@@ -26,6 +28,7 @@ protocol Workload: Sendable {
 extension Workload {
   var sweep: Sweep? { nil }
   var chart: ChartStyle { .none }
+  var furtherCharts: [(metric: String, yAxis: String)] { [] }
   var isShared: Bool { true }
   func includes(_ contestant: any Contestant, at point: Int) -> Bool { true }
 }
@@ -34,7 +37,8 @@ extension Workload {
 let workloads: [any Workload] = [
   TinyTasks(), Submitters(), Workers(), QueueLength(), RoundTrip(), RoundTripAfterPause(), AsyncHop(), AsyncHops(),
   CompleteFuture(), GatherFutures(), AsCompletedFutures(), ForkJoin(), BlockingSleeps(), PendingFutureMemory(),
-  ProcessRoundTrip(), ProcessTasks(), ProcessMap(), ProcessPayload(), ProcessStart(), CodeRecords(), SpeedUp(),
+  ProcessRoundTrip(), ProcessTasks(), ProcessWorkers(), ProcessMap(), ProcessPayload(), ProcessStart(), CodeRecords(),
+  SpeedUp(),
   IdlePool(),
 ]
 

@@ -34,6 +34,9 @@ struct MarkdownReport {
     if let rounds = fewerRounds(workload) { text += "\n\(rounds)\n" }
     if let pictures, workload.hasPicture {
       text += "\n![\(workload.title)](\(pictures)/\(workload.name).svg)\n"
+      for (metric, _) in workload.furtherCharts {
+        text += "\n![\(workload.title): \(metric)](\(pictures)/\(workload.name)-\(metric).svg)\n"
+      }
     }
     return text
   }

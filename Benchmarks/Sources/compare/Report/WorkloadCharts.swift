@@ -8,15 +8,29 @@ struct WorkloadCharts {
   func write(_ workloads: [any Workload], to folder: String) throws {
     try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
     for workload in workloads {
-      guard let chart = chart(for: workload) else { continue }
-      try Data(chart.svg().utf8).write(to: URL(fileURLWithPath: "\(folder)/\(workload.name).svg"))
+      if let chart = chart(for: workload) { try write(chart, to: "\(folder)/\(workload.name).svg") }
+      for (name, further) in further(of: workload) { try write(further, to: "\(folder)/\(name).svg") }
+    }
+  }
+
+  private func write(_ chart: Chart, to file: String) throws {
+    try Data(chart.svg().utf8).write(to: URL(fileURLWithPath: file))
+  }
+
+  /// The charts of other metrics than the first, by the names of their files.
+  func further(of workload: any Workload) -> [(name: String, chart: Chart)] {
+    workload.furtherCharts.compactMap { name, yAxis in
+      guard let metric = workload.metrics.first(where: { $0.name == name }),
+        let chart = sweepChart(workload, metric, yAxis)
+      else { return nil }
+      return ("\(workload.name)-\(name)", chart)
     }
   }
 
   func chart(for workload: any Workload) -> Chart? {
     switch workload.chart {
     case .none: nil
-    case .sweep(let yAxis): sweepChart(workload, yAxis)
+    case .sweep(let yAxis): sweepChart(workload, workload.metrics[0], yAxis)
     case .distribution: distributionChart(workload)
     }
   }
@@ -28,8 +42,7 @@ struct WorkloadCharts {
     rows.first { $0.contestant == row.contestant } != row
   }
 
-  private func sweepChart(_ workload: any Workload, _ yAxis: String) -> Chart? {
-    let metric = workload.metrics[0]
+  private func sweepChart(_ workload: any Workload, _ metric: Metric, _ yAxis: String) -> Chart? {
     let sweep = workload.sweep!
     let rows = results.rows(workload.name)
     let series = rows.map { row in
@@ -52,7 +65,7 @@ struct WorkloadCharts {
       low: points[0] / margin, high: points[points.count - 1] * margin)
     let direction = metric.unit.lessIsBetter ? "lower is better" : "higher is better"
     return Chart(
-      title: workload.title,
+      title: metric.name == workload.metrics[0].name ? workload.title : "\(workload.title): \(metric.name)",
       subtitle: "\(rounds == 1 ? "One round" : "Median, lowest and highest of up to \(rounds) rounds"); \(direction)",
       x: x,
       y: logarithmic("\(yAxis), logarithmic", low / 1.15, high * 1.15, metric.unit), series: series)

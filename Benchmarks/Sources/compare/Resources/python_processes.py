@@ -41,7 +41,7 @@ def measure(pool, count, variant, run):
 
 
 def tasks():
-    with ProcessPoolExecutor(2) as pool:
+    with ProcessPoolExecutor(point or 2) as pool:
         return measure(pool, operations, None, lambda count: batch(pool, count))
 
 
@@ -157,6 +157,6 @@ def idling():
 # Workers that are started anew import this file.
 if __name__ == "__main__":
     main({
-        "process-latency": latency, "process-tasks": tasks, "process-map": chunked, "process-payload": payload,
+        "process-latency": latency, "process-tasks": tasks, "process-workers": tasks, "process-map": chunked, "process-payload": payload,
         "process-start": start, "speed-up": speed, "idle": idling,
     })

@@ -37,6 +37,7 @@ struct QueueLength: Workload {
   ]
   var sweep: Sweep? = lengths(upTo: 10_000_000)
   let chart = ChartStyle.sweep(yAxis: "time per task")
+  let furtherCharts = [(metric: "memory", yAxis: "heap per queued task")]
 
   static func lengths(upTo longest: Int) -> Sweep {
     let lengths = [1_000, 10_000, 100_000, 1_000_000, 10_000_000]

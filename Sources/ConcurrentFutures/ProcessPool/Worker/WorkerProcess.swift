@@ -22,6 +22,7 @@ final class WorkerProcess {
   @exclusivity(unchecked) private var functions: [UInt32: any WorkerFunction] = [:]
   private let coder = PayloadCoder()
   @exclusivity(unchecked) private var idle = AdaptiveSpin()
+  @exclusivity(unchecked) private var roomSpin = AdaptiveSpin()
   @exclusivity(unchecked) private var courtesy = AdaptiveSpin(limit: 3000)
   @exclusivity(unchecked) private var descriptors = DescriptorInbox()
   @exclusivity(unchecked) private var largestResidentSize: UInt64 = 0
@@ -319,10 +320,7 @@ final class WorkerProcess {
       ((try? writer.room(for: 1)) ?? Int.max) > 0
         && ((try? writer.room(for: wanted)) ?? Int.max) >= min(wanted, 64 * 1024)
     }
-    for look in 1...2000 {
-      if hasRoom() { return }
-      if look & 63 == 0 { sched_yield() } else { cf_pause() }
-    }
+    if roomSpin.spin(hasRoom) { return }
     cp_store32(control.producerWaits, 1)
     cp_fence()
     if !hasRoom() { hear() }

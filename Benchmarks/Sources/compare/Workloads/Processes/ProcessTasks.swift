@@ -18,6 +18,26 @@ struct ProcessTasks: Workload {
   }
 }
 
+struct ProcessWorkers: Workload {
+  let name = "process-workers"
+  let title = "Tiny tasks by worker processes"
+  let text = "The same with 1 to 8 processes. Foundation, which has none to keep: no figure."
+  let metrics = [Metric(name: "rate", unit: .perSecond)]
+  let sweep: Sweep? = Sweep(axis: "worker processes", points: [1, 2, 4, 8])
+  let chart = ChartStyle.sweep(yAxis: "tasks per second")
+
+  func operations(at point: Int) -> Int { 100_000 }
+  func admits(_ contestant: any Contestant) -> Bool {
+    (contestant as? any RunsInProcesses).map { $0.keepsProcesses } ?? false
+  }
+
+  func measure(_ contestant: any Contestant, _ plan: Plan) throws -> [Reading] {
+    let processes = (contestant as! any RunsInProcesses).makeProcesses(plan.point)
+    defer { processes.stop() }
+    return [try measureIncrements(processes, plan.operations, name, nil, processes.incrementEach)]
+  }
+}
+
 struct ProcessMap: Workload {
   let name = "process-map"
   let title = "Chunked map over 2 processes"
