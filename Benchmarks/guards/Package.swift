@@ -16,9 +16,11 @@ let package = Package(
     // What is counted. No Foundation: it would be most of what is loaded.
     .executableTarget(
       name: "hotpaths",
-      dependencies: [.product(name: "ConcurrentFutures", package: "swift-concurrent-futures")],
+      dependencies: [.product(name: "ConcurrentFutures", package: "swift-concurrent-futures"), "Codec"],
       swiftSettings: settings
     ),
+    // The library's coder, which is not public: its sources.
+    .target(name: "Codec", swiftSettings: settings + [.enableUpcomingFeature("InternalImportsByDefault")]),
     // Who counts.
     .executableTarget(name: "check", swiftSettings: settings),
   ]

@@ -104,7 +104,7 @@ extension Future {
       if removed, extras!.isEmpty { state.bits &= ~FutureWord.listed }
     } else if state.isSlotFull, case .callback = slot, token.slotSerial == slotSerial {
       removed = true
-      removedSlot = takeSlot()
+      removedSlot = copySlotOut()
       state.emptySlot()
     }
     unlock(state)

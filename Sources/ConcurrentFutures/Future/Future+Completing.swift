@@ -49,10 +49,10 @@ extension Future {
       unlock(state)
       throw InvalidStateError(state: state.state, operation: "setResult")
     }
-    let source = hasSource(in: before) ? takeContents(in: before) : .nothing
+    let source = hasSource(in: before) ? takeSource(in: before) : FutureSource()
     storeValue(value)
     if action == .storeAndDeliver { unlockAndDeliver(state) } else { unlock(state) }
-    _ = consume source
+    source.release()
   }
 
   /// Finishes the future with an error.
@@ -76,7 +76,7 @@ extension Future {
       unlock(state)
       return false
     }
-    let source = hasSource(in: before) ? takeContents(in: before) : .nothing
+    let source = hasSource(in: before) ? takeSource(in: before) : FutureSource()
     switch result {
     case .success(let value):
       storeValue(value)
@@ -85,7 +85,7 @@ extension Future {
       state.bits |= FutureWord.failed
     }
     if action == .storeAndDeliver { unlockAndDeliver(state) } else { unlock(state) }
-    _ = consume source
+    source.release()
     return true
   }
 
@@ -100,7 +100,7 @@ extension Future {
       unlock(state)
       return false
     }
-    let source = hasSource(in: before) ? takeContents(in: before) : .nothing
+    let source = hasSource(in: before) ? takeSource(in: before) : FutureSource()
     switch result {
     case .success(let value): storeValue(value)
     case .failure(let error):
@@ -108,7 +108,7 @@ extension Future {
       state.bits |= FutureWord.failed
     }
     unlock(state)
-    _ = consume source
+    source.release()
     guard action == .storeAndDeliver else { return false }
     wakeWaiters()
     return true
@@ -154,10 +154,11 @@ extension Future {
       if first { producer?.cancellationWasRequested() }
       return false
     case .drop, .dropAndDeliver:
-      let contents = takeContents(in: before)
+      let producer = before.hasProducer ? takeProducer() : nil
+      let body = producer == nil && hasSource(in: before) ? takeSource(in: before) : FutureSource()
       unlock(state)
-      if case .producer(let producer) = contents { passCancellation(to: producer) }
-      _ = consume contents
+      if let producer { passCancellation(to: producer) }
+      body.release()
       if action == .dropAndDeliver { deliver() }
       return true
     }
@@ -170,9 +171,9 @@ extension Future {
     var state = lock()
     let before = state
     let action = state.confirmCancellation()
-    let contents = action == .lost ? .nothing : takeContents(in: before)
+    let source = action != .lost && hasSource(in: before) ? takeSource(in: before) : FutureSource()
     unlock(state)
-    _ = consume contents
+    source.release()
     if action == .storeAndDeliver { deliver() }
   }
 }

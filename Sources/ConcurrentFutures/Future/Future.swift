@@ -58,7 +58,10 @@ public final class Future<Success: Sendable>: _FutureCore, @unchecked Sendable {
     if extras == nil && !state.isSlotFull && payloadIsTrivial(in: state) { return }
     // A pending future may own the next one of a long chain through its callbacks, a finished one through its value.
     DeferredRelease.perform {
-      _ = Leftovers(state: state, self)
+      slot = .empty
+      extras = nil
+      if hasSource(in: state) { takeSource(in: state).release() }
+      destroyResult(in: state)
     } orLater: {
       Leftovers(state: state, self)
     }
@@ -67,7 +70,7 @@ public final class Future<Success: Sendable>: _FutureCore, @unchecked Sendable {
   // MARK: what the core asks of the part that knows the type
 
   @usableFromInline override func unlockAndCallSlot(_ state: FutureWord) {
-    let taken = takeSlot()
+    let taken = copySlotOut()
     unlock(state)
     call(taken)
   }
@@ -105,7 +108,7 @@ public final class Future<Success: Sendable>: _FutureCore, @unchecked Sendable {
     case .alreadyDone: break
     case .inSlot:
       if state.isSlotFull, slotHolds(observer, index: index) {
-        removedSlot = takeSlot()
+        removedSlot = copySlotOut()
         state.emptySlot()
         removed = true
       }
@@ -139,16 +142,21 @@ public final class Future<Success: Sendable>: _FutureCore, @unchecked Sendable {
   @usableFromInline override func cancelBeforeStart() { cancel() }
   @usableFromInline override func rejected(because error: any Error) { complete(with: .failure(error)) }
 
-  /// What a future owned when it died.
+  /// What a future owned that died while its thread was releasing another.
   private final class Leftovers: DeferredRelease {
     private let slot: Slot
     private let extras: FutureExtras?
-    private let contents: Contents
+    private let source: FutureSource
+    private let result: Result<Success, any Error>?
 
     init(state: FutureWord, _ future: Future) {
-      slot = future.takeSlot()
-      extras = future.extras.take()
-      contents = future.takeContents(in: state)
+      slot = future.copySlotOut()
+      extras = future.extras
+      future.extras = nil
+      source = future.hasSource(in: state) ? future.takeSource(in: state) : FutureSource()
+      result = future.takeResult(in: state)
     }
+
+    deinit { source.release() }
   }
 }

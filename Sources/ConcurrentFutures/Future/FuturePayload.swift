@@ -1,3 +1,5 @@
+import CPlatformSupport
+
 /// The raw memory inside a future that holds its body, its value or its error, one after the other.
 ///
 /// An enum would say the same more safely, and cost more than all the rest: a generic class runs the same unspecialised
@@ -105,41 +107,68 @@ extension Future {
     }
   }
 
-  /// What the memory held, moved out so that it can be released where that is safe.
-  @usableFromInline enum Contents {
-    case nothing
-    case body(Body)
-    case producer(FutureProducer)
-    case value(Success)
-    case error(any Error)
+  /// Moves the result out, in `deinit`; nil if there is none.
+  func takeResult(in state: FutureWord) -> Result<Success, any Error>? {
+    guard state.phase == FutureWord.finished else { return nil }
+    if state.isFailed { return .failure(withPayload { $0.assumingMemoryBound(to: (any Error).self).move() }) }
+    if Self.valueFitsInline { return .success(withPayload { $0.assumingMemoryBound(to: Success.self).move() }) }
+    let box = withPayload { UnsafeMutablePointer<Success>(bitPattern: $0.load(as: UInt.self))! }
+    defer { box.deallocate() }
+    return .success(box.move())
   }
 
+  /// Destroys the result, in `deinit`. Asks the runtime for no other type than the value's, which it knows.
+  func destroyResult(in state: FutureWord) {
+    guard state.phase == FutureWord.finished else { return }
+    if state.isFailed {
+      withPayload { _ = $0.assumingMemoryBound(to: (any Error).self).deinitialize(count: 1) }
+    } else if Self.valueFitsInline {
+      withPayload { _ = $0.assumingMemoryBound(to: Success.self).deinitialize(count: 1) }
+    } else {
+      let box = withPayload { UnsafeMutablePointer<Success>(bitPattern: $0.load(as: UInt.self))! }
+      box.deinitialize(count: 1)
+      box.deallocate()
+    }
+  }
+}
+
+extension _FutureCore {
   /// Whether the memory holds something that a result must not overwrite.
   @inlinable @inline(__always)
-  func hasSource(in state: FutureWord) -> Bool {
+  final func hasSource(in state: FutureWord) -> Bool {
     state.hasProducer || (state.phase == FutureWord.pending && hasWork)
   }
 
-  /// Moves out what the memory holds. Nobody else may reach it: under the lock, or in `deinit`.
+  /// Moves out who makes the value: the producer or the body. Nobody else may reach the memory: under the lock, or in `deinit`.
   ///
   /// Never inlined: the optimiser takes memory of different types for different memory, and would read the old contents
   /// after the result has been written over them.
   @usableFromInline @inline(never)
-  func takeContents(in state: FutureWord) -> Contents {
-    if state.hasProducer { return .producer(takeProducer()) }
-    switch state.phase {
-    case FutureWord.finished where state.isFailed:
-      return .error(withPayload { $0.assumingMemoryBound(to: (any Error).self).move() })
-    case FutureWord.finished where Self.valueFitsInline:
-      return .value(withPayload { $0.assumingMemoryBound(to: Success.self).move() })
-    case FutureWord.finished:
-      let box = withPayload { UnsafeMutablePointer<Success>(bitPattern: $0.load(as: UInt.self))! }
-      defer { box.deallocate() }
-      return .value(box.move())
-    case FutureWord.pending where hasWork:
-      return .body(takeBody())
-    default:
-      return .nothing
+  final func takeSource(in state: FutureWord) -> FutureSource {
+    let (first, second) = withUnsafeMutablePointer(to: &payload) { payload in
+      let words = UnsafeRawPointer(payload)
+      return (words.load(as: UInt.self), words.load(fromByteOffset: MemoryLayout<UInt>.size, as: UInt.self))
     }
+    return state.hasProducer ? FutureSource(producer: first) : FutureSource(bodyContext: second)
+  }
+}
+
+/// Who would have made a future's value, moved out of the future: to be released once, where that is safe.
+///
+/// Not an enum with the body in it: its type has the future's value in it, and what knows the future's type only at run time would
+/// ask the runtime for that type each time, some 300 instructions.
+@usableFromInline
+struct FutureSource: Sendable {
+  private let producer: UInt
+  /// The second word of the body's closure, 0 for one that captures nothing.
+  private let bodyContext: UInt
+
+  @usableFromInline init() { (producer, bodyContext) = (0, 0) }
+  init(producer: UInt) { (self.producer, bodyContext) = (producer, 0) }
+  init(bodyContext: UInt) { (producer, self.bodyContext) = (0, bodyContext) }
+
+  @usableFromInline func release() {
+    if producer != 0 { Unmanaged<FutureProducer>.fromOpaque(UnsafeRawPointer(bitPattern: producer)!).release() }
+    if bodyContext != 0 { cf_release_context(bodyContext) }
   }
 }

@@ -4,7 +4,7 @@ extension ThreadPool {
   /// The elements are submitted at once, in chunks of `chunkSize`. The first error is the future's error and keeps what has
   /// not started from starting, and so does cancelling the future; a chunk that is under way stops before its next element.
   /// For endless or very long input, and for results as they come, use ``results(of:maxInFlight:ordered:_:)``.
-  public func map<E: Sendable, R: Sendable>(
+  @inlinable public func map<E: Sendable, R: Sendable>(
     _ elements: some Sequence<E>, chunkSize: Int = 1, _ transform: @escaping @Sendable (E) throws -> R
   ) -> Future<[R]> {
     require(chunkSize > 0, "chunkSize must be greater than 0, not \(chunkSize)")
@@ -45,7 +45,7 @@ extension ThreadPool {
 }
 
 /// Submits the elements chunk by chunk, and joins the chunks' results.
-func mapInChunks<E: Sendable, R: Sendable>(
+@inlinable func mapInChunks<E: Sendable, R: Sendable>(
   _ elements: some Sequence<E>, chunkSize: Int, _ submit: ([E]) -> Future<[R]>
 ) -> Future<[R]> {
   var chunks: [Future<[R]>] = []
@@ -64,5 +64,15 @@ func mapInChunks<E: Sendable, R: Sendable>(
     // Nobody will see the others' results.
     if all.errorIfFailed() != nil { for chunk in submitted { chunk.cancel() } }
   }
-  return all.map { $0.count == 1 ? $0[0] : Array($0.joined()) }
+  return all.map(joined)
+}
+
+/// The chunks' elements. Chunk by chunk: `Array(chunks.joined())` takes element after element, through witnesses where it is not
+/// specialised, some 3,000 instructions each.
+@inlinable func joined<R>(_ chunks: [[R]]) -> [R] {
+  if chunks.count == 1 { return chunks[0] }
+  var all: [R] = []
+  all.reserveCapacity(chunks.reduce(0) { $0 + $1.count })
+  for chunk in chunks { all.append(contentsOf: chunk) }
+  return all
 }

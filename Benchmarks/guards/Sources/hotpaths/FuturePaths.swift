@@ -16,6 +16,17 @@ let futurePaths: [Path] = [
     }
     return sum
   },
+  // A value that has to be destroyed.
+  Path(name: "complete-array", expected: { $0 }) { count in
+    var sum = 0
+    let values = Array(0..<3)
+    for _ in 0..<count {
+      let future = Future<[Int]>()
+      try! future.setResult(values)
+      sum += future.isDone ? 1 : 0
+    }
+    return sum
+  },
   Path(name: "callback-complete") { count in
     let sum = Box(0)
     for i in 0..<count {

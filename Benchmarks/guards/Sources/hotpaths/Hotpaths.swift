@@ -24,4 +24,4 @@ struct Path: Sendable {
   var run: @Sendable (Int) -> Int
 }
 
-let paths: [Path] = futurePaths + combinatorPaths + poolPaths
+let paths: [Path] = futurePaths + combinatorPaths + poolPaths + codecPaths

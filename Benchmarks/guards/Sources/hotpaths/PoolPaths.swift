@@ -55,6 +55,16 @@ let poolPaths: [Path] = [
     done.wait()
     return futures.reduce(0) { try! $0 + $1.resultIfDone!.get() }
   },
+  // Queued while the worker is busy, in chunks of 64.
+  Path(name: "map-chunks") { count in
+    let blocked = BlockedPool()
+    let done = DispatchSemaphore(value: 0)
+    let mapped = blocked.pool.map(0..<count, chunkSize: 64) { $0 }
+    mapped.addDoneCallback { _ in done.signal() }
+    blocked.open()
+    done.wait()
+    return try! mapped.resultIfDone!.get().reduce(0, +)
+  },
   Path(name: "submit-cancel", expected: { $0 }) { count in
     let blocked = BlockedPool()
     var cancelled = 0

@@ -1,0 +1,44 @@
+import Codec
+
+/// What goes to a worker process and comes back: the argument of a small task, and a record with some of everything.
+private struct Record: Codable {
+  enum Kind: Codable {
+    case plain
+    case named(String, weight: Double)
+  }
+  var number: Int
+  var name: String
+  var kind: Kind
+  var note: String?
+  var samples: [Double]
+  var parts: [[Int]]
+
+  init(_ number: Int) {
+    self.number = number
+    name = "record \(number & 7)"
+    kind = number & 1 == 0 ? .plain : .named("x", weight: 0.5)
+    note = number & 3 == 0 ? "a note" : nil
+    samples = [1, 2, 3, 4]
+    parts = [[1, 2], [], [3]]
+  }
+}
+
+nonisolated(unsafe) private let coder = Coder()
+
+/// Encodes, and decodes if asked to, so that what decoding alone takes is the difference.
+private func code<T: Codable>(_ count: Int, decoding: Bool, _ value: (Int) -> T, _ number: (T) -> Int) -> Int {
+  var sum = 0
+  for i in 0..<count {
+    let value = value(i)
+    _ = try! coder.encode(value)
+    sum += number(decoding ? try! coder.decode(T.self) : value)
+  }
+  return sum
+}
+
+let codecPaths: [Path] = [
+  Path(name: "encode-integer") { code($0, decoding: false, { $0 }, { $0 }) },
+  Path(name: "encode-decode-integer") { code($0, decoding: true, { $0 }, { $0 }) },
+  Path(name: "encode-record") { code($0, decoding: false, Record.init, \.number) },
+  Path(name: "encode-decode-record") { code($0, decoding: true, Record.init, \.number) },
+]
