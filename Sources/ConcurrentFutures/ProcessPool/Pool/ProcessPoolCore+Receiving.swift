@@ -82,12 +82,6 @@ extension ProcessPoolCore {
     if let failedInitializer { initializerFailed(failedInitializer, driverState) }
   }
 
-  private func takeStartingIfReady(_ state: inout State) -> [Future<Void>] {
-    guard !state.starting.isEmpty, state.scheduler.readyCount >= state.scheduler.maxWorkers else { return [] }
-    defer { state.starting = [] }
-    return state.starting
-  }
-
   private func initializerFailed(_ frame: ReceivedFrame, _ driverState: DriverState) {
     guard case .failure(let error) = frame.result(as: Int.self) else { return }
     let reason = "the initializer of its workers failed: \(error)"

@@ -175,8 +175,11 @@ final class ProcessPoolCore: @unchecked Sendable {
   func shutDown(cancelPending: Bool) {
     var followUp = FollowUp()
     var cancelled: [ProcessWork] = []
+    var starting: [Future<Void>] = []
     let isClosed = state.withLock { state in
       state.scheduler.shutDown()
+      // No worker starts any more for which there is no work.
+      swap(&starting, &state.starting)
       if cancelPending {
         state.cancelsPending = true
         cancelled = takeUnstarted(&state)
@@ -186,6 +189,7 @@ final class ProcessPoolCore: @unchecked Sendable {
       return closeIfNeverStarted(&state)
     }
     for work in cancelled { work.cancelFuture() }
+    for future in starting { future.complete(with: .failure(ExecutorShutDownError(name: name))) }
     act(followUp)
     if isClosed { closed.complete(with: .success(())) }
   }
@@ -226,17 +230,28 @@ final class ProcessPoolCore: @unchecked Sendable {
   /// Spawns every worker now; the future is done when they are up.
   func start() -> Future<Void> {
     let future = Future<Void>()
+    var ready: [Future<Void>] = []
     let refusal: (any Error)? = state.withLock { state in
       switch state.scheduler.want(state.scheduler.maxWorkers) {
       case .accepted:
         state.starting.append(future)
+        // They may all be up already, and then none will say so.
+        ready = takeStartingIfReady(&state)
         return nil
       case .rejected: return ExecutorShutDownError(name: name)
       case .broken(let error): return error
       }
     }
     if let refusal { future.complete(with: .failure(refusal)) } else { wakeDriver() }
+    for future in ready { future.complete(with: .success(())) }
     return future
+  }
+
+  /// The futures of `start()`, if they are done. Under the lock.
+  func takeStartingIfReady(_ state: inout State) -> [Future<Void>] {
+    guard !state.starting.isEmpty, state.scheduler.readyCount >= state.scheduler.maxWorkers else { return [] }
+    defer { state.starting = [] }
+    return state.starting
   }
 
   var workers: [WorkerHandle] {

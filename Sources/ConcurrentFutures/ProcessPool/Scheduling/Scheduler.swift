@@ -187,7 +187,8 @@ struct Scheduler<Work: Sendable, Handle: Sendable>: Sendable {
 
   var isOpen: Bool { if case .open = phase { true } else { false } }
   var isStopped: Bool { if case .stopped = phase { true } else { false } }
-  var readyCount: Int { workers.count { $0?.isReady ?? false } }
+  /// How many workers are up, and stay.
+  var readyCount: Int { workers.count { $0.map { $0.isReady && !$0.isLeaving } ?? false } }
 
   enum WantAction: Sendable {
     case accepted
