@@ -12,7 +12,8 @@ import Synchronization
 // deeper ones are handed to the outermost delivery of the thread, which runs them when the stack has unwound. A chain of a
 // million `map`s therefore needs a constant amount of stack. Cancellation, which goes the same chain in the other direction,
 // nests by the same rule. A callback that blocks in `wait` first runs what its thread has put off: it may be waiting for
-// that. Before a wait with a time limit another thread runs it, since callbacks may take longer than the limit.
+// that. Before a wait with a time limit another thread runs it, since callbacks may take longer than the limit. A call that ends
+// many futures puts all their deliveries off until the last of them is done, for the same reason (`endTogether`).
 
 private let maximumDepth: UInt32 = 16
 
@@ -36,8 +37,23 @@ private final class DeferredDeliveries {
 }
 
 extension _FutureCore {
+  /// Ends several futures. No callback runs before all of them are done: it may wait for another of them.
+  static func endTogether(_ body: () -> Void) {
+    let thread = cf_thread()
+    let depth = thread.pointee.delivery_depth
+    thread.pointee.delivery_depth = maximumDepth
+    body()
+    thread.pointee.delivery_depth = depth
+    // Where that is too deep already, the outermost delivery comes to them.
+    guard beginNested() else { return }
+    deliverWhatWasPutOff()
+    leaveDelivery()
+  }
+
   /// Whether a delivery may nest here. If so, ``endDelivery(_:)`` has to follow.
-  @usableFromInline final func beginDelivery() -> Bool {
+  @usableFromInline final func beginDelivery() -> Bool { Self.beginNested() }
+
+  private static func beginNested() -> Bool {
     let thread = cf_thread()
     if thread.pointee.delivery_depth >= maximumDepth { return false }
     thread.pointee.delivery_depth += 1
@@ -53,10 +69,10 @@ extension _FutureCore {
     ).exchanged {
       deliverAll()
     }
-    leaveDelivery()
+    Self.leaveDelivery()
   }
 
-  private final func leaveDelivery() {
+  private static func leaveDelivery() {
     let thread = cf_thread()
     if thread.pointee.delivery_depth == 1, thread.pointee.deferred_deliveries != nil { runDeferredDeliveries() }
     thread.pointee.delivery_depth -= 1
@@ -72,7 +88,7 @@ extension _FutureCore {
       return
     }
     deliverAll()
-    leaveDelivery()
+    Self.leaveDelivery()
   }
 
   /// Tells the producer that its future was cancelled: it may cancel what the future waited for, which may do the same.
@@ -82,7 +98,7 @@ extension _FutureCore {
       return
     }
     producer.futureWasCancelled()
-    leaveDelivery()
+    Self.leaveDelivery()
   }
 
   private final func deliverAll() {
@@ -135,9 +151,11 @@ extension _FutureCore {
   }
 
   /// Before this thread sleeps. The list stays: it belongs to the outermost delivery.
-  final func deliverWhatWasPutOff() {
+  final func deliverWhatWasPutOff() { Self.deliverWhatWasPutOff() }
+
+  private static func deliverWhatWasPutOff() {
     guard let opaque = cf_thread().pointee.deferred_deliveries else { return }
-    Self.deliver(Unmanaged<DeferredDeliveries>.fromOpaque(opaque).takeUnretainedValue())
+    deliver(Unmanaged<DeferredDeliveries>.fromOpaque(opaque).takeUnretainedValue())
   }
 
   private static func deliver(_ deferred: DeferredDeliveries) {
@@ -156,10 +174,10 @@ extension _FutureCore {
     let deferred = Unmanaged<DeferredDeliveries>.fromOpaque(opaque).takeUnretainedValue()
     guard let all = deferred.takeAll() else { return }
     let handedOver = UncheckedDeferred(deferred: all)
-    let isStarted = startDetachedThread(name: "futures-deliver") { [self] in
+    let isStarted = startDetachedThread(name: "futures-deliver") {
       cf_thread().pointee.delivery_depth += 1
       Self.deliver(handedOver.deferred)
-      leaveDelivery()
+      Self.leaveDelivery()
     }
     // Late is better than never.
     if !isStarted { Self.deliver(all) }
@@ -168,7 +186,7 @@ extension _FutureCore {
   /// One thread at a time has it.
   private struct UncheckedDeferred: @unchecked Sendable { let deferred: DeferredDeliveries }
 
-  private final func runDeferredDeliveries() {
+  private static func runDeferredDeliveries() {
     deliverWhatWasPutOff()
     let thread = cf_thread()
     guard let opaque = thread.pointee.deferred_deliveries else { return }

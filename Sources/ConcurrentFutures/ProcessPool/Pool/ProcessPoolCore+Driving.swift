@@ -359,10 +359,9 @@ extension ProcessPoolCore {
   private func closeIfDone(_ driverState: DriverState) {
     guard driverState.workers.isEmpty, driverState.deliveries.isEmpty else { return }
     let isDone = state.withLock { state in
-      guard !state.scheduler.isOpen, state.scheduler.isEmpty, state.scheduler.isIdle, !state.isClosed, !isDecoding
-      else {
-        return false
-      }
+      guard !state.scheduler.isOpen, state.scheduler.isEmpty, state.scheduler.isIdle, !state.isClosed, !isDecoding,
+        endings.load(ordering: .acquiring) == 0
+      else { return false }
       state.isClosed = true
       return true
     }

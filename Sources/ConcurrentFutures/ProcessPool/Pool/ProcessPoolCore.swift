@@ -39,6 +39,8 @@ final class ProcessPoolCore: @unchecked Sendable {
   let waitsForDecoding = Atomic(false)
   /// Work whose future is done, and whose callbacks are still to be run by the driver.
   let undelivered = AdaptivelyLocked<[ProcessWork]>([])
+  /// How many calls are about to end futures that the scheduler has given up.
+  let endings = Atomic(0)
   private let closuresWork: Bool
   /// A worker ends after so many tasks.
   let recycles: Bool
@@ -186,11 +188,14 @@ final class ProcessPoolCore: @unchecked Sendable {
         for case let worker? in state.scheduler.handles { worker.requestHandBack() }
       }
       dispatch(&state, &followUp)
+      endings.add(1, ordering: .relaxed)
       return closeIfNeverStarted(&state)
     }
-    for work in cancelled { work.cancelFuture() }
-    for future in starting { future.complete(with: .failure(ExecutorShutDownError(name: name))) }
-    act(followUp)
+    end {
+      for work in cancelled { work.cancelFuture() }
+      for future in starting { future.complete(with: .failure(ExecutorShutDownError(name: name))) }
+      act(followUp)
+    }
     if isClosed { closed.complete(with: .success(())) }
   }
 
@@ -214,15 +219,28 @@ final class ProcessPoolCore: @unchecked Sendable {
       lost = state.scheduler.stop(error)
       workers = state.scheduler.stopWorkers(killAt: cf_now() &+ (signal == .kill ? 0 : gracePeriod))
       swap(&starting, &state.starting)
+      endings.add(1, ordering: .relaxed)
       return closeIfNeverStarted(&state)
     }
     for worker in workers {
       if signal == .kill { worker.kill() } else { worker.requestStop() }
       worker.endSending()
     }
-    for work in lost { work.fail(error) }
-    for future in starting { future.complete(with: .failure(error)) }
-    if isClosed { closed.complete(with: .success(())) } else { wakeDriver() }
+    end {
+      for work in lost { work.fail(error) }
+      for future in starting { future.complete(with: .failure(error)) }
+    }
+    if isClosed { closed.complete(with: .success(())) }
+  }
+
+  /// Ends futures that the scheduler has given up, and then runs their callbacks, which may block. The pool does not close before
+  /// they are done; it may while the callbacks run.
+  private func end(_ body: () -> Void) {
+    _FutureCore.endTogether {
+      body()
+      endings.subtract(1, ordering: .releasing)
+      wakeDriver()
+    }
   }
 
   enum StopSignal { case terminate, kill }
