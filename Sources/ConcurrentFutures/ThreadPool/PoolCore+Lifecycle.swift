@@ -98,12 +98,14 @@ extension PoolCore {
   private func fail(_ entries: [QueueEntry], _ waiters: [Future<Void>], _ error: any Error) {
     // They come back and hear what has happened.
     for waiter in waiters { waiter.complete(with: .success(())) }
-    for entry in entries {
-      switch entry.content {
-      case .item(let item): item.takeRetainedValue().rejected(because: error)
-      // A Task whose job is lost would hang.
-      case .job(let job): globalConcurrentExecutor.enqueue(ExecutorJob(job))
-      case .frame: preconditionFailure("forks are never in the pool's queue")
+    _FutureCore.endTogether {
+      for entry in entries {
+        switch entry.content {
+        case .item(let item): item.takeRetainedValue().rejected(because: error)
+        // A Task whose job is lost would hang.
+        case .job(let job): globalConcurrentExecutor.enqueue(ExecutorJob(job))
+        case .frame: preconditionFailure("forks are never in the pool's queue")
+        }
       }
     }
   }
@@ -128,11 +130,13 @@ extension PoolCore {
     }
     for worker in idle { worker.unpark() }
     for waiter in waiters { waiter.complete(with: .success(())) }
-    for entry in pending {
-      guard case .item(let item) = entry.content else { continue }
-      item.takeRetainedValue().cancelBeforeStart()
+    _FutureCore.endTogether {
+      for entry in pending {
+        guard case .item(let item) = entry.content else { continue }
+        item.takeRetainedValue().cancelBeforeStart()
+      }
+      if cancelPending { settleDeques() }
     }
-    if cancelPending { settleDeques() }
     signalEnd()
   }
 

@@ -48,6 +48,25 @@ import Testing
     #expect(pool.statistics.threads == 0)
   }
 
+  @Test func callbacksOfWhatABrokenPoolFailsMayWaitForEachOther() async throws {
+    let gate = Gate()
+    let pool = ThreadPool(maxWorkers: 1) {
+      gate.pass()
+      throw TestError()
+    }
+    let queued = (0..<4).map { index in pool.submit { index } }
+    let called = Tally()
+    for future in queued {
+      future.addDoneCallback { _ in
+        for other in queued { _ = try? other.wait() }
+        called.add()
+      }
+    }
+    gate.open()
+    await eventually("a callback waits for ever") { called.count == 4 }
+    await pool.shutdown()
+  }
+
   @Test func tasksWhosePreferredPoolIsBrokenStillEnd() async throws {
     let gate = Gate()
     let pool = ThreadPool(maxWorkers: 1) {

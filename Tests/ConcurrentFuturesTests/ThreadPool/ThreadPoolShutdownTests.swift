@@ -55,6 +55,23 @@ import Testing
     #expect(ran.count == 0)
   }
 
+  @Test func callbacksOfWhatIsCancelledTogetherMayWaitForEachOther() async throws {
+    let pool = ThreadPool(maxWorkers: 1)
+    let blockade = await Blockade(pool, 1)
+    let queued = (0..<4).map { index in pool.submit { index } }
+    let called = Tally()
+    for future in queued {
+      future.addDoneCallback { _ in
+        for other in queued { _ = try? other.wait() }
+        called.add()
+      }
+    }
+    try await onThread { pool.core.beginShutdown(cancelPending: true) }
+    #expect(called.count == 4)
+    try await blockade.end()
+    await pool.shutdown()
+  }
+
   @Test func cancelPendingReachesTheDequesOfBusyWorkers() async throws {
     let pool = ThreadPool(maxWorkers: 1)
     let (submitted, gate) = (Gate(), Gate())
