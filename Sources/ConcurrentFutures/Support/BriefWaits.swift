@@ -13,11 +13,14 @@ struct BriefWaits: ~Copyable {
   private let successes = Atomic<UInt>(0)
   /// After so many the Task is suspended once: the thread may have others to run.
   private static var mostInARow: UInt { 256 }
+  private let isUseful: Bool
+
+  init(isUseful: Bool = Spinning.limit > 0) { self.isUseful = isUseful }
 
   /// A wait begins; whether its end may be looked for.
   func begin() -> Bool {
     let isAlone = waitsUnderWay.add(1, ordering: .relaxed).oldValue == 0
-    guard isAlone, Spinning.limit > 0, cf_thread().pointee.worker == nil else { return false }
+    guard isAlone, isUseful, cf_thread().pointee.worker == nil else { return false }
     let failures = failures.load(ordering: .relaxed)
     if failures >= 4, failures & 15 != 0 {
       self.failures.store(failures &+ 1, ordering: .relaxed)

@@ -15,7 +15,7 @@ enum Spinning {
   /// Where other threads want the core, giving it away may take milliseconds. The clock is read after each time, so that
   /// such a spin ends at once: who sleeps is woken as soon as it matters, who spins has to wait for its turn.
   @inline(__always)
-  static func until(_ condition: () -> Bool) -> Bool {
+  static func until(limit: UInt64 = limit, _ condition: () -> Bool) -> Bool {
     if limit == 0 { return condition() }
     var look = 0
     var start: UInt64 = 0

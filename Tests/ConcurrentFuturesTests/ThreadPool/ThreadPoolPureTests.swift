@@ -245,9 +245,9 @@ private final class Shared<Value: ~Copyable & Sendable>: Sendable {
   }
 }
 
-@Suite(.enabled(if: CPUCount.available > 1)) struct ThreadPoolBriefWaitsTests {
+@Suite struct ThreadPoolBriefWaitsTests {
   @Test func onlyACallThatIsAloneIsLookedFor() {
-    let waits = BriefWaits()
+    let waits = BriefWaits(isUseful: true)
     let (first, second) = (waits.begin(), waits.begin())
     #expect(first && !second)
     waits.end()
@@ -260,7 +260,7 @@ private final class Shared<Value: ~Copyable & Sendable>: Sendable {
   }
 
   @Test func afterFailuresInARowOnlyEverySixteenthIsLookedFor() {
-    let waits = BriefWaits()
+    let waits = BriefWaits(isUseful: true)
     func tries(_ count: Int, succeeding: Bool) -> Int {
       (0..<count).count { _ in
         defer { waits.end() }
@@ -277,7 +277,7 @@ private final class Shared<Value: ~Copyable & Sendable>: Sendable {
   }
 
   @Test func aTaskIsSuspendedNowAndThenThoughAllSucceed() {
-    let waits = BriefWaits()
+    let waits = BriefWaits(isUseful: true)
     let looked = (0..<1000).map { _ in
       defer { waits.end() }
       let mayLook = waits.begin()
@@ -286,6 +286,25 @@ private final class Shared<Value: ~Copyable & Sendable>: Sendable {
     }
     #expect(looked.firstIndex(of: false) == 256)
     #expect(looked.count { !$0 } == 3)
+  }
+
+  @Test func withOneCoreNothingIsLookedFor() {
+    let waits = BriefWaits(isUseful: false)
+    let looks = (0..<100).count { _ in
+      defer { waits.end() }
+      return waits.begin()
+    }
+    #expect(looks == 0)
+  }
+
+  @Test func threadsOfAPoolHaveOtherThingsToDo() async throws {
+    let pool = ThreadPool(maxWorkers: 1)
+    let looks = try await pool.submit {
+      let waits = BriefWaits(isUseful: true)
+      return waits.begin()
+    }.value
+    #expect(!looks)
+    await pool.shutdown()
   }
 }
 

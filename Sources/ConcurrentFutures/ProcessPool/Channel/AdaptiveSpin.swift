@@ -9,15 +9,20 @@ struct AdaptiveSpin {
   private var failures = 0
   /// How long a spin lasts at most, in nanoseconds.
   private let limit: UInt64
+  private let isUseful: Bool
 
-  init(limit: UInt64 = 50_000) { self.limit = limit }
+  init(limit: UInt64 = 50_000, isUseful: Bool = Self.isUseful) {
+    self.limit = limit
+    self.isUseful = isUseful
+  }
 
+  /// With one core, who spins keeps the other side from its work.
   static let isUseful = CPUCount.available > 1
 
   /// Whether the condition came true while spinning.
   @inline(__always)
   mutating func spin(_ condition: () -> Bool) -> Bool {
-    guard Self.isUseful else { return false }
+    guard isUseful else { return false }
     if failures >= 4, failures & 15 != 0 {
       failures &+= 1
       return false
