@@ -1,0 +1,1 @@
+../../../../../Sources/ConcurrentFutures/ProcessPool/Worker/PayloadCoder.swift

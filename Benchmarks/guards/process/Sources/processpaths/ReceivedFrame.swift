@@ -1,0 +1,1 @@
+../../../../../Sources/ConcurrentFutures/ProcessPool/Channel/ReceivedFrame.swift

@@ -1,0 +1,1 @@
+../../../../../Sources/ConcurrentFutures/ProcessPool/References/ReferenceCoding.swift

@@ -1,0 +1,1 @@
+../../../../../Sources/ConcurrentFutures/ProcessPool/Channel/Ring.swift
