@@ -15,6 +15,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 static uint32_t *cancel_requested;
@@ -84,7 +85,8 @@ void cp_give_back_freed_memory(void) {
 typedef struct start {
   void (*body)(void *);
   void *context;
-  const char *name;
+  // A copy: the caller's may be gone before the thread runs. As long as names can be (pthread_setname_np(3)).
+  char name[16];
 } start;
 
 static void *run(void *raw) {
@@ -104,7 +106,8 @@ int cp_start_thread(void (*body)(void *), void *context, const char *name) {
   if (begun == NULL) {
     return ENOMEM;
   }
-  *begun = (start){body, context, name};
+  *begun = (start){body, context, {0}};
+  strncpy(begun->name, name, sizeof begun->name - 1);
   // What interrupts a task's system call must reach the task's thread. Others are left alone: a crash reporter suspends
   // threads by signals.
   sigset_t ours, before;
