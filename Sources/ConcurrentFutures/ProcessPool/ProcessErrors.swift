@@ -134,7 +134,17 @@ public struct TaskEncodingError: Error, Sendable, CustomStringConvertible {
   }
 
   /// What cannot travel, why, and what to write instead.
-  public var description: String { "the task's \(subject) cannot travel between processes: \(reason)" }
+  public var description: String {
+    let text = "the task's \(subject) cannot travel between processes: \(reason)"
+    // What is wrong with a closure is known, and so is the remedy.
+    if subject == .closure { return text }
+    return text + (text.hasSuffix(".") ? " " : ". ") + Self.ruleForValues
+  }
+
+  private static var ruleForValues: String {
+    "What travels must encode and decode by what is in it alone, without reference to its process; large data belongs into a "
+      + "SharedArray"
+  }
 }
 
 /// A refusal on its way from the worker.

@@ -22,7 +22,14 @@ struct TravellingError {
 }
 
 /// The text of an error for somebody who cannot see its type.
-func describe(_ error: any Error) -> String { String(describing: error) }
+///
+/// A value that refuses to encode is named by its type and place: its own description may be as long as the payload.
+func describe(_ error: any Error) -> String {
+  guard case EncodingError.invalidValue(let value, let context) = error else { return String(describing: error) }
+  let path = context.codingPath.map { key in key.intValue.map { "[\($0)]" } ?? key.stringValue }
+  let place = path.isEmpty ? "" : " at \(path.joined(separator: "."))"
+  return "a value of type \(type(of: value))\(place) does not encode: \(context.debugDescription)"
+}
 
 /// What is said of an error that cannot travel.
 struct RemoteDescription {

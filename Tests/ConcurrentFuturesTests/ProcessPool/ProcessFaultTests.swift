@@ -474,6 +474,18 @@ extension ProcessPools {
       }
     }
 
+    @Test func aSwiftAllocationBeyondTheMemoryLimitCostsItsTaskOnly() async throws {
+      var options = ProcessPool.Options()
+      options.memoryLimit = 1 << 30
+      try await withPool(workers: 1, options: options) { pool in
+        let large = pool.submit(2 << 30) { opaque([UInt8](repeating: 1, count: $0)).count }
+        let others = (0..<20).map { pool.submit($0) { $0 } }
+        let error = await #expect(throws: WorkerTerminatedError.self) { try await large.value }
+        #expect(error?.reason.signalName != nil, "\(String(describing: error))")
+        for (n, future) in others.enumerated() { try await #expect(future.value == n) }
+      }
+    }
+
     @Test func longStandardErrorDoesNotBlock() async throws {
       try await withPool(workers: 1) { pool in
         let error = await #expect(throws: WorkerTerminatedError.self) {

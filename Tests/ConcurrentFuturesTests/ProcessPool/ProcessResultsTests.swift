@@ -5,38 +5,11 @@ import Testing
 
 @testable import ConcurrentFutures
 
-/// In a worker: how often each element has begun. Every worker has the same memory.
-nonisolated(unsafe) private var begins: SharedArray<UInt32>?
-
 /// In a worker: gates that it was given.
 nonisolated(unsafe) private var keptGates: [SharedGate] = []
 
-/// Gives a worker the memory where elements are counted.
-private struct CountingInitializer: ProcessTask {
-  let counts: SharedArray<UInt32>
-  func run() throws -> Int {
-    begins = counts
-    return 0
-  }
-}
-
-/// Counts an element, and says how often it has begun with this time. No two workers have one element at once.
-private func begin(_ element: Int) -> UInt32 {
-  begins!.withUnsafeMutableBufferPointer { counts in
-    counts[element] += 1
-    return counts[element]
-  }
-}
-
 /// In a worker: whether none of those elements has run here.
 nonisolated(unsafe) private var isFirstLongElement = true
-
-/// A number in `begins` that workers count up together.
-private func sharedTally<R>(_ index: Int, _ body: (borrowing Atomic<UInt32>) -> R) -> R {
-  begins!.withUnsafeMutableBufferPointer { counts in
-    body(UnsafeRawPointer(counts.baseAddress! + index).assumingMemoryBound(to: Atomic<UInt32>.self).pointee)
-  }
-}
 
 /// A number that cannot always travel.
 private struct Picky: Codable, Sendable {
@@ -77,18 +50,6 @@ private func outcome<T>(_ result: Result<T, any Error>) -> String {
 extension ProcessPools {
   /// Streams of results, whose short elements travel together.
   @Suite struct Results {
-    private func withCountingPool(
-      _ count: Int, workers: Int = 2, _ body: (ProcessPool, SharedArray<UInt32>) async throws -> Void
-    ) async throws {
-      let counts = try SharedArray<UInt32>(repeating: 0, count: count)
-      let pool = makePool(workers: workers, initializer: CountingInitializer(counts: counts))
-      do { try await body(pool, counts) } catch {
-        await pool.killWorkers()
-        throw error
-      }
-      await pool.shutdown()
-    }
-
     @Test(arguments: [true, false])
     func shortElementsTravelTogether(ordered: Bool) async throws {
       try await withPool { pool in
@@ -139,7 +100,7 @@ extension ProcessPools {
     func elementsThatBecomeLongAreDoneByAllWorkers(ordered: Bool) async throws {
       try await withCountingPool(5301) { pool, counts in
         let results = pool.results(of: 0..<5300, ordered: ordered) { (n: Int) -> Int32 in
-          _ = begin(n)
+          beginElement(n)
           if n < 5000 { return 0 }
           if isFirstLongElement {
             isFirstLongElement = false
@@ -166,7 +127,7 @@ extension ProcessPools {
       let count = 6000
       try await withCountingPool(count) { pool, counts in
         let results = pool.results(of: 0..<count, ordered: ordered, retries: retries) { (n: Int) -> Int in
-          let time = begin(n)
+          let time = beginElement(n)
           // These die each time, and those the first time only.
           if n % 1500 == 700 || (n % 1500 == 701 && time == 1) { abort() }
           if n % 100 == 99 { throw CancellationError() }
@@ -199,7 +160,7 @@ extension ProcessPools {
           }
         }
         let results = pool.results(of: elements, ordered: ordered) { (element: Picky) -> Picky in
-          _ = begin(element.number)
+          beginElement(element.number)
           var answer = element
           // In the parent, or in the worker.
           if element.number % 1000 == 4 { answer.manner = .cannotBeDecoded }
@@ -250,7 +211,7 @@ extension ProcessPools {
         for await result in pool.results(
           of: 0..<count,
           { (n: Int) -> Int in
-            _ = begin(n)
+            beginElement(n)
             if n % 50 == 25 { exit(0) }
             return n
           })
@@ -266,6 +227,59 @@ extension ProcessPools {
           #expect(counts[n] == 1)
         }
         for n in accepted..<count { #expect(outcomes[n] == "ExecutorShutDownError" && counts[n] == 0) }
+      }
+    }
+
+    /// With one worker, all that was submitted before a task has begun when the task has ended.
+    @Test(arguments: [true, false], [1, 5, 40])
+    func noMoreHaveBegunAndAreNotTakenThanMayBeInFlight(ordered: Bool, maxInFlight: Int) async throws {
+      let count = 300
+      try await withCountingPool(count, workers: 1) { pool, counts in
+        var (taken, most) = (0, 0)
+        for await result in pool.results(
+          of: 0..<count, maxInFlight: maxInFlight, ordered: ordered,
+          { (n: Int) -> Int in
+            beginElement(n)
+            return n
+          })
+        {
+          _ = try result.get()
+          taken += 1
+          _ = try await pool.submit(0) { $0 }.value
+          most = max(most, counts.begun(0..<count) - taken)
+        }
+        #expect(most <= maxInFlight)
+        #expect(taken == count && counts.begun(0..<count) == count)
+      }
+    }
+
+    @Test(arguments: [true, false])
+    func cancellingTheTaskEndsTheLoopAndTheRestNeverStarts(ordered: Bool) async throws {
+      var options = ProcessPool.Options()
+      // Nothing but the request to stop ends what runs.
+      options.terminationGracePeriod = .seconds(patience)
+      // Elements do not always begin in their order, so they are counted together.
+      try await withCountingPool(1, workers: 1, options: options) { pool, counts in
+        let loop = Task {
+          var taken = 0
+          for await _ in pool.results(
+            of: 0..<2000, ordered: ordered,
+            { (n: Int) -> Int in
+              if beginElement(0) == 700 { waitUntilAskedToStop() }
+              return n
+            })
+          { taken += 1 }
+          return taken
+        }
+        await eventually { counts[0] == 700 }
+        let process = try #require(pool.workerProcessIdentifiers.first)
+        loop.cancel()
+        let taken = await loop.value
+        #expect(taken < 700)
+        await eventually { !isAlive(process) }
+        // What was left in a queue would begin before it.
+        try await #expect(pool.submit(1) { $0 }.value == 1)
+        #expect(counts[0] == 700)
       }
     }
 
@@ -317,7 +331,7 @@ extension ProcessPools {
         for await result in pool.results(
           of: 0..<count,
           { (n: Int) -> Int in
-            _ = begin(n)
+            beginElement(n)
             if n == 5000 {
               keptGates[0].open()
               keptGates[1].wait()

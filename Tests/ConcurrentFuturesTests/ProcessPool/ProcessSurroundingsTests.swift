@@ -1,4 +1,5 @@
 #if os(Linux) || os(macOS)
+import Foundation
 import FuturesTestLibc
 import Testing
 
@@ -18,6 +19,15 @@ private struct SlowToDecode: Codable, Sendable {
     var container = encoder.singleValueContainer()
     try container.encode(number)
   }
+}
+
+/// The file that a worker runs.
+struct ExecutablePath: ProcessTask {
+  func run() -> String { SystemFiles.target(of: "/proc/self/exe") }
+}
+
+private struct PrivateTask: ProcessTask {
+  func run() -> Int { 1 }
 }
 
 /// What went wrong, shortly.
@@ -141,6 +151,28 @@ extension ProcessPools {
       #expect(error?.reason.contains("start the program again") == true, "the remedy")
       await pool.shutdown()
     }
+
+    #if os(Linux)
+    /// A copy of this program: the same types, and another executable.
+    @Test func workersOfAnotherExecutableRunTasksAndNoClosures() async throws {
+      let copy = "/tmp/cf-worker-\(getpid())"
+      try FileManager.default.copyItem(atPath: SystemFiles.target(of: "/proc/self/exe"), toPath: copy)
+      defer { unlink(copy) }
+      var options = ProcessPool.Options()
+      options.workerExecutable = copy
+      try await withPool(options: options) { pool in
+        try await #expect(pool.submit(Sum(numbers: [1, 2, 3])).value == 6)
+        try await #expect(pool.submit(ExecutablePath()).value == copy)
+        let closure = await #expect(throws: TaskEncodingError.self) { try await pool.submit(1) { $0 }.value }
+        #expect(closure?.subject == .closure)
+        #expect(closure?.description.contains("Submit a ProcessTask") == true, "the remedy")
+        await #expect(throws: TaskEncodingError.self, "it is named by its place in the executable") {
+          try await pool.submit(PrivateTask()).value
+        }
+        try await #expect(pool.submit(Sum(numbers: [0.5])).value == 0.5)
+      }
+    }
+    #endif
 
     /// It neither ends nor speaks.
     @Test func programsThatAreNoWorkersAreRefused() async throws {

@@ -10,6 +10,21 @@ private enum Shape: Codable, Equatable {
   indirect case group(name: String, [Shape])
 }
 
+private enum Planet: String, Codable { case earth, mars }
+
+private struct Point: Codable, Hashable {
+  var x: Int
+  var y: Int
+}
+
+/// A key that dictionaries encode as text.
+private struct Tag: Codable, Hashable, CodingKeyRepresentable {
+  var name: String
+  init(name: String) { self.name = name }
+  init?(codingKey: some CodingKey) { name = codingKey.stringValue }
+  var codingKey: any CodingKey { WireKey(stringValue: name) }
+}
+
 private struct Mixed: Codable, Equatable {
   var id: Int
   var small: Int8
@@ -165,6 +180,19 @@ extension Mixed {
     try expectRoundTrip(EmptyStruct())
     try expectRoundTrip([EmptyStruct(), EmptyStruct()])
     try expectRoundTrip([Int??]([nil, 1]))
+  }
+
+  @Test func dictionariesWithAnyKeySurvive() throws {
+    try expectRoundTrip([Planet.earth: 1, .mars: 2])
+    try expectRoundTrip([UUID(): "a", UUID(): "b"])
+    try expectRoundTrip([Point(x: 1, y: 2): [1.5], Point(x: -1, y: 0): []])
+    try expectRoundTrip([[1, 2]: true, []: false])
+    try expectRoundTrip([Tag(name: "a"): 1, Tag(name: "b"): 2])
+    try expectRoundTrip([Tag(name: "a"): [Planet.mars: [Point(x: 0, y: 0): UUID()]]])
+    try expectRoundTrip([Planet: Int]())
+    try expectRoundTrip([Tag: Int]())
+    #expect(try wireValue([String: Int].self, wireBytes([Tag(name: "a"): 1])) == ["a": 1], "keyed by its coding key")
+    #expect(throws: DecodingError.self) { try wireValue([String: Int].self, wireBytes([Planet.earth: 1])) }
   }
 
   @Test func foundationTypesSurvive() throws {

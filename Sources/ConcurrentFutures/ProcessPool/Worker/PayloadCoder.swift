@@ -20,7 +20,8 @@ final class PayloadCoder: Sendable {
     let message = try encoder.encode(value)
     if message.attachments.count > DescriptorInbox.mostInOneMessage {
       let reason =
-        "It holds \(message.attachments.count) shared arrays; one task can carry \(DescriptorInbox.mostInOneMessage)."
+        "It holds \(message.attachments.count) shared arrays; one task can carry \(DescriptorInbox.mostInOneMessage). Put the data "
+        + "of several into one."
       throw EncodingError.invalidValue(value, EncodingError.Context(codingPath: [], debugDescription: reason))
     }
     let size = message.segments.reduce(message.byteCount + 8 * (message.segments.count + 1)) { $0 + $1.bytes.count }

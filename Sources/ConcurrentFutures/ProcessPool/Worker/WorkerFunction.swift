@@ -1,4 +1,5 @@
 #if os(Linux) || os(macOS)
+import CProcessSupport
 import Synchronization
 
 /// How the run of a function in the worker ended.
@@ -124,11 +125,22 @@ private struct MakeCallOfChunk: CallMaker {
   let closure: ClosureReference
   func makeVoid<A: Codable>(_ argument: A.Type) -> any WorkerFunction {
     let body = closure.closure(VoidClosure1<A>.self).call
-    return Call1<[A], [Nothing]> { elements in try elements.map { try Nothing(after: body($0)) } }
+    return Call1<[A], [Nothing]> { try runChunk($0) { try Nothing(after: body($0)) } }
   }
   func make<A: Codable, R: Codable>(_ argument: A.Type, _ result: R.Type) -> any WorkerFunction {
     let body = closure.closure(Closure1<A, R>.self).call
-    return Call1<[A], [R]> { elements in try elements.map(body) }
+    return Call1<[A], [R]> { try runChunk($0, body) }
+  }
+}
+
+/// One element after the other. When the parent has asked for a stop, which is for this chunk, those that have not begun do not.
+private func runChunk<A, R>(_ elements: [A], _ body: (A) throws -> R) throws -> [R] {
+  try elements.map { element in
+    if WorkerProcess.isStopRequested {
+      cp_flush()
+      cp_exit(0)
+    }
+    return try body(element)
   }
 }
 
