@@ -209,13 +209,13 @@ private final class ChunkedMap<A: Codable & Sendable, R: Codable & Sendable>: Fu
   private func feed() {
     while let (number, range) = takeChunk() {
       let chunk = Array(elements[range])
-      let message: EncodedMessage
-      do { message = try PayloadCoder.shared.encode(chunk) } catch {
+      let payload: OutgoingPayload
+      do { payload = try PayloadCoder.shared.encodePayload(chunk) } catch {
         end()?.complete(with: .failure(TaskEncodingError(.argument, describe(error), underlyingError: error)))
         return
       }
       let work = TypedProcessWork<[R], [R]>(
-        function, message, timeout: rule.timeout(ofChunk: range.count), pool: core
+        function, payload, timeout: rule.timeout(ofChunk: range.count), pool: core
       ) { $0 }
       let future = work.makeFuture()
       let mayGoOn = state.withLock { state in

@@ -135,36 +135,36 @@ extension ProcessPool {
 
   // MARK: the common way
 
-  func encode<T: Encodable>(_ value: T) throws(TaskEncodingError) -> EncodedMessage {
-    do { return try PayloadCoder.shared.encode(value) } catch {
+  func encode<T: Encodable>(_ value: T) throws(TaskEncodingError) -> OutgoingPayload {
+    do { return try PayloadCoder.shared.encodePayload(value) } catch {
       throw TaskEncodingError(.argument, describe(error), underlyingError: error)
     }
   }
 
   func submit<R: Codable & Sendable>(
     _ timeout: Duration?, _ retries: Int,
-    _ make: () throws(TaskEncodingError) -> (FunctionDefinition, EncodedMessage?)
+    _ make: () throws(TaskEncodingError) -> (FunctionDefinition, OutgoingPayload?)
   ) -> Future<R> {
     submit(timeout, retries, make) { (received: R) in received }
   }
 
   private func submitVoid(
     _ timeout: Duration?, _ retries: Int,
-    _ make: () throws(TaskEncodingError) -> (FunctionDefinition, EncodedMessage?)
+    _ make: () throws(TaskEncodingError) -> (FunctionDefinition, OutgoingPayload?)
   ) -> Future<Void> {
     submit(timeout, retries, make) { (_: Nothing) in () }
   }
 
   private func submit<Received: Codable & Sendable, Output: Sendable>(
     _ timeout: Duration?, _ retries: Int,
-    _ make: () throws(TaskEncodingError) -> (FunctionDefinition, EncodedMessage?),
+    _ make: () throws(TaskEncodingError) -> (FunctionDefinition, OutgoingPayload?),
     unpack: @escaping @Sendable (Received) -> Output
   ) -> Future<Output> {
     require(retries >= 0, "retries must not be negative")
     let function: FunctionDefinition
-    let message: EncodedMessage?
-    do { (function, message) = try make() } catch { return .failed(error) }
-    let work = TypedProcessWork(function, message, timeout: timeout, pool: core, unpack: unpack)
+    let payload: OutgoingPayload?
+    do { (function, payload) = try make() } catch { return .failed(error) }
+    let work = TypedProcessWork(function, payload, timeout: timeout, pool: core, unpack: unpack)
     let future = work.makeFuture()
     core.submit(work, retries: retries)
     return future

@@ -71,7 +71,7 @@ extension ProcessPools {
       _ pool: ProcessPool, _ body: (Future<SlowResult>, UInt) async throws -> Void
     ) async throws {
       let function = try FunctionRegistry.closure1({ @Sendable (n: Int) -> SlowResult in SlowResult(n) })
-      let argument = try PayloadCoder.shared.encode(40_000)
+      let argument = try PayloadCoder.shared.encodePayload(40_000)
       while true {
         SlowResult.gate.close()
         let begun = SlowResult.begun.count

@@ -29,4 +29,14 @@ struct ShortPayload: Sendable {
     withUnsafeBytes(of: words) { body(UnsafeRawBufferPointer(start: $0.baseAddress, count: count)) }
   }
 }
+
+/// A payload that is ready to be sent.
+enum OutgoingPayload: Sendable {
+  case short(ShortPayload)
+  case message(EncodedMessage)
+
+  init(_ message: EncodedMessage) {
+    self = ShortPayload(message).map(OutgoingPayload.short) ?? .message(message)
+  }
+}
 #endif

@@ -30,7 +30,7 @@ final class ElementWork<A: Codable & Sendable, Received: Codable & Sendable, Out
     self.retries = retries
     self.feed = feed
     self.group = group
-    super.init(feed.function, message, timeout: feed.timeout, pool: feed.core)
+    super.init(feed.function, OutgoingPayload(message), timeout: feed.timeout, pool: feed.core)
   }
 
   override var isWanted: Bool { futures.contains { !$0.isDone } }

@@ -13,15 +13,12 @@ class ProcessWork: FutureProducer, @unchecked Sendable {
   /// How long it ran, in nanoseconds. For who knows that it has returned a result.
   @exclusivity(unchecked) var runTime: UInt32 = 0
 
-  init(_ function: FunctionDefinition, _ message: EncodedMessage?, timeout: Duration?, pool: ProcessPoolCore) {
+  init(_ function: FunctionDefinition, _ payload: OutgoingPayload?, timeout: Duration?, pool: ProcessPoolCore) {
     self.function = function
-    if let message {
-      let short = ShortPayload(message)
-      self.short = short ?? ShortPayload()
-      self.message = short == nil ? message : nil
-    } else {
-      short = ShortPayload()
-      self.message = nil
+    switch payload {
+    case nil: (short, message) = (ShortPayload(), nil)
+    case .short(let payload): (short, message) = (payload, nil)
+    case .message(let payload): (short, message) = (ShortPayload(), payload)
     }
     self.timeout = timeout?.clampedNanoseconds
     self.pool = pool
@@ -69,11 +66,11 @@ final class TypedProcessWork<Received: Decodable & Sendable, Output: Sendable>: 
   private let unpack: @Sendable (Received) -> Output
 
   init(
-    _ function: FunctionDefinition, _ message: EncodedMessage?, timeout: Duration?, pool: ProcessPoolCore,
+    _ function: FunctionDefinition, _ payload: OutgoingPayload?, timeout: Duration?, pool: ProcessPoolCore,
     unpack: @escaping @Sendable (Received) -> Output
   ) {
     self.unpack = unpack
-    super.init(function, message, timeout: timeout, pool: pool)
+    super.init(function, payload, timeout: timeout, pool: pool)
   }
 
   func makeFuture() -> Future<Output> {

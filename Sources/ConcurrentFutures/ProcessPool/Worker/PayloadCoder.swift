@@ -11,13 +11,31 @@ final class PayloadCoder: Sendable {
   /// Arrays of at least this many bytes are not copied into a message, but from where they lie into the ring.
   static let segmentThreshold = 8 * 1024
 
-  private let encoder = Spare<WireEncoder>()
+  private let encoder = Spare<BufferedEncoder>()
   private let decoder = Spare<WireDecoder>()
 
   func encode<T: Encodable>(_ value: T) throws -> EncodedMessage {
-    let encoder = encoder.take() ?? WireEncoder(segmentThreshold: Self.segmentThreshold)
+    let encoder = encoder.take() ?? BufferedEncoder()
     defer { self.encoder.put(encoder) }
-    let message = try encoder.encode(value)
+    return try checked(try encoder.encoder.encode(value), value)
+  }
+
+  /// The same for a value that is mostly short: then it takes no memory.
+  func encodePayload<T: Encodable>(_ value: T) throws -> OutgoingPayload {
+    let encoder = encoder.take() ?? BufferedEncoder()
+    defer { self.encoder.put(encoder) }
+    encoder.buffer.truncate(to: 0)
+    let extras = try encoder.encoder.encode(value, appendingTo: &encoder.buffer)
+    if encoder.buffer.count <= ShortPayload.most, extras.isEmpty {
+      return .short(ShortPayload(copying: encoder.buffer.bytes))
+    }
+    var buffer = ByteBuffer()
+    swap(&buffer, &encoder.buffer)
+    return .message(
+      try checked(EncodedMessage(buffer, segments: extras.segments, attachments: extras.attachments), value))
+  }
+
+  private func checked<T>(_ message: EncodedMessage, _ value: T) throws -> EncodedMessage {
     if message.attachments.count > DescriptorInbox.mostInOneMessage {
       let reason =
         "It holds \(message.attachments.count) shared arrays; one task can carry \(DescriptorInbox.mostInOneMessage). Put the data "
@@ -38,6 +56,11 @@ final class PayloadCoder: Sendable {
     return try decoder.decode(
       type, from: payload.message, segments: payload.takeSegments(), attachments: payload.attachments)
   }
+}
+
+private final class BufferedEncoder {
+  let encoder = WireEncoder(segmentThreshold: PayloadCoder.segmentThreshold)
+  @exclusivity(unchecked) var buffer = ByteBuffer()
 }
 
 /// Room for one object that threads pass to each other.

@@ -4,7 +4,7 @@ import Synchronization
 
 /// How the run of a function in the worker ended.
 enum WorkerOutcome {
-  case returned(EncodedMessage)
+  case returned(OutgoingPayload)
   case threw(any Error)
   case refused(TaskEncodingError.Subject, String)
   /// The rest of a chunk has not begun.
@@ -205,7 +205,7 @@ struct Nothing: Codable, Sendable {
 private func finish<R: Encodable>(_ coder: PayloadCoder, _ body: () throws -> R) -> WorkerOutcome {
   let result: R
   do { result = try body() } catch { return .threw(error) }
-  do { return .returned(try coder.encode(result)) } catch { return .refused(.result, describe(error)) }
+  do { return .returned(try coder.encodePayload(result)) } catch { return .refused(.result, describe(error)) }
 }
 
 private func finishAsync<R: Encodable>(_ coder: PayloadCoder, _ body: @escaping () async throws -> R) -> WorkerOutcome {

@@ -237,7 +237,8 @@ final class WorkerProcess {
         kind, slot: request.slot, task: request.task, function: UInt32(toCome), nanoseconds: nanoseconds)
     }
     switch outcome {
-    case .returned(let message):
+    case .returned(.short(let payload)): send(OutgoingFrame(header(.returned), short: payload))
+    case .returned(.message(let message)):
       let frame = OutgoingFrame(header(.returned), message: message)
       if frame.isTooLarge {
         send(OutgoingFrame(header(.refused), prefix: Refusal(.result, "it is larger than 4 GiB").bytes))

@@ -53,7 +53,7 @@ private final class Channel {
   }
 
   func send<Value: Codable>(_ task: Int, _ argument: Value) throws -> Value {
-    let message = try PayloadCoder.shared.encode(argument)
+    let message = try PayloadCoder.shared.encodePayload(argument)
     _ = scheduler.submit(task, retries: 0)
     let assignment = scheduler.nextAssignment()!
     memory.claims.offer(assignment.slot)
@@ -68,9 +68,12 @@ private final class Channel {
     return result!
   }
 
-  private func write(_ message: EncodedMessage, _ header: ChannelHeader, _ writer: inout RingWriter) throws {
+  private func write(_ payload: OutgoingPayload, _ header: ChannelHeader, _ writer: inout RingWriter) throws {
     var frame =
-      ShortPayload(message).map { OutgoingFrame(header, short: $0) } ?? OutgoingFrame(header, message: message)
+      switch payload {
+      case .short(let payload): OutgoingFrame(header, short: payload)
+      case .message(let message): OutgoingFrame(header, message: message)
+      }
     try frame.write(to: &writer)
     precondition(frame.isWhole)
   }
@@ -82,7 +85,7 @@ private final class Channel {
     var started = OutgoingFrame(ChannelHeader(.started, slot: header.slot, task: header.task))
     try started.write(to: &workerWriter)
     let payload = IncomingPayload(header, bytes, attachments: nil)!
-    let message = try coder.encode(coder.decode(type, from: payload))
+    let message = try coder.encodePayload(coder.decode(type, from: payload))
     precondition(memory.claims.finish(header.slot))
     try write(message, ChannelHeader(.returned, slot: header.slot, task: header.task, nanoseconds: 100), &workerWriter)
     workerReader.consume(header.paddedSize)
