@@ -219,7 +219,7 @@ private struct Wide: RawBytesCodable {
 
 extension OutgoingFrame {
   /// All that follows the header.
-  fileprivate var payloadBytes: [UInt8] {
+  var payloadBytes: [UInt8] {
     [UInt8](unsafeUninitializedCapacity: header.length) { bytes, count in
       copy(from: 0, count: header.length, to: UnsafeMutableRawPointer(bytes.baseAddress!))
       count = header.length

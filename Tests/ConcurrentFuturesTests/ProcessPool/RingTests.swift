@@ -5,7 +5,7 @@ import Testing
 @testable import ConcurrentFutures
 
 /// A channel whose two sides are both here.
-private final class Channel {
+final class Channel: Sendable {
   private let object: SharedMemory
   let memory: ChannelMemory
   var control: RingControl { memory.toParentControl }

@@ -37,6 +37,11 @@ private struct ThreadRest: Equatable {
     }
     return all
   }
+
+  /// The thread on which a worker runs its tasks.
+  static func main(of process: Int32) -> [String: ThreadRest] {
+    ["\(process)": ThreadRest(process: process, thread: "\(process)")].compactMapValues { $0 }
+  }
 }
 
 /// Returns when threads have not run for a while, in which this one computes.
@@ -79,12 +84,35 @@ extension ProcessPools {
         for process in pool.workerProcessIdentifiers {
           // Those of ours: sanitizers have threads, too.
           await rested(2) {
-            var threads = ThreadRest.all(of: process) { $0.name == "cf-watch" }
-            threads["\(process)"] = ThreadRest(process: process, thread: "\(process)")
-            return threads
+            ThreadRest.all(of: process) { $0.name == "cf-watch" }.merging(ThreadRest.main(of: process)) { $1 }
           }
         }
         try await #expect(pool.submit(1) { $0 }.value == 1)
+      }
+    }
+
+    /// The ring to a parent that takes nothing has room left, but not enough for the next answer.
+    @Test func workersThatWaitForRoomDoNotRun() async throws {
+      try await withPool(workers: 1) { pool in
+        func record() -> WorkerRecord? { pool.core.state.withLock { $0.scheduler.workers.first ?? nil } }
+        // Until it has been quick for so long that it gets some ahead.
+        while record().map({ $0.window < 5 }) ?? true {
+          for future in (0..<300).map({ pool.submit($0) { $0 } }) { _ = try await future.value }
+        }
+        let process = try #require(pool.workerProcessIdentifiers.first)
+        let (blocked, goOn) = (Gate(), Gate())
+        pool.submit(1) { $0 }.addDoneCallback { _ in
+          blocked.open()
+          goOn.pass()
+        }
+        await blocked.wait()
+        let size = 200 * 1024
+        #expect(ChannelMemory.ringSize % size > 64 * 1024 && size < RingReader.inPlaceLimit)
+        let answers = (0..<4).map { _ in pool.submit(size) { [UInt8](repeating: 7, count: $0) } }
+        #expect(record()?.inFlight == 4)
+        await rested(1) { ThreadRest.main(of: process) }
+        goOn.open()
+        for answer in answers { try await #expect(answer.value.count == size) }
       }
     }
 

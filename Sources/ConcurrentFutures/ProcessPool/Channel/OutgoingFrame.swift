@@ -48,6 +48,8 @@ struct OutgoingFrame {
   static var largestPayload: Int { Int(UInt32.max) - 64 }
   var isTooLarge: Bool { header.length > Self.largestPayload }
   var isWhole: Bool { written == header.paddedSize }
+  /// The room to wait for: all that a short frame needs, and a good piece for a long one.
+  var wantedRoom: Int { header.paddedSize <= RingReader.inPlaceLimit ? header.paddedSize : Self.piece }
 
   /// Writes as much as there is room for. Short frames go in one piece or not at all; long ones in pieces, so that both
   /// sides copy at the same time.

@@ -269,7 +269,7 @@ final class WorkerProcess {
         try frame.write(to: &writer)
         if mustRing() { ringDoorbell() }
         if frame.isWhole { return }
-        waitForRoom(min(frame.header.paddedSize, RingReader.inPlaceLimit))
+        waitForRoom(frame.wantedRoom)
       }
     } catch {
       Self.refuse("the parent broke the protocol: \(error.what)")
@@ -316,11 +316,8 @@ final class WorkerProcess {
 
   private func waitForRoom(_ wanted: Int) {
     let control = memory.toParentControl
-    func hasRoom() -> Bool {
-      // A violation is found by the write that follows.
-      ((try? writer.room(for: 1)) ?? Int.max) > 0
-        && ((try? writer.room(for: wanted)) ?? Int.max) >= min(wanted, 64 * 1024)
-    }
+    // A violation is found by the write that follows.
+    func hasRoom() -> Bool { ((try? writer.room(for: wanted)) ?? Int.max) >= wanted }
     if roomSpin.spin(hasRoom) { return }
     cp_store32(control.producerWaits, 1)
     cp_fence()
