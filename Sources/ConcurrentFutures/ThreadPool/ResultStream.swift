@@ -115,8 +115,9 @@ private final class ResultPump<R: Sendable>: Sendable {
   private struct State {
     /// In the order of the elements; for an unordered stream only what is done, in that order.
     var ready = CompactingQueue<Future<R>>()
-    /// Unordered: what is not done.
-    var pending: Set<Future<R>> = []
+    /// Unordered: what is not done, and when it was submitted.
+    var pending: [Future<R>: Int] = [:]
+    var submissions = 0
     var signal: Future<Void>?
     var sourceHasEnded = false
     var isInUse = false
@@ -135,14 +136,16 @@ private final class ResultPump<R: Sendable>: Sendable {
     self.submitNext = submitNext
   }
 
-  /// Gives up what has not been handed out.
+  /// Gives up what has not been handed out, in the order in which it was submitted: what travels together ends in that order, and
+  /// is given up with the last of it (``ElementGroup``).
   func cancel() {
-    let futures = state.withLock { state in
-      defer { state.pending = [] }
+    let (ready, pending) = state.withLock { state in
+      defer { state.pending = [:] }
       state.sourceHasEnded = true
-      return state.ready.removeAll() + Array(state.pending)
+      return (state.ready.removeAll(), state.pending)
     }
-    for future in futures { future.cancel() }
+    for future in ready { future.cancel() }
+    for (future, _) in pending.sorted(by: { $0.value < $1.value }) { future.cancel() }
   }
 
   /// What to wait for next; nil at the end.
@@ -234,7 +237,10 @@ private final class ResultPump<R: Sendable>: Sendable {
       if ordered {
         state.withLock { $0.ready.append(future) }
       } else {
-        _ = state.withLock { $0.pending.insert(future) }
+        state.withLock { state in
+          state.pending[future] = state.submissions
+          state.submissions += 1
+        }
         future.addDoneCallback { [weak self] future in self?.isDone(future) }
       }
       let now = cf_now()
@@ -250,7 +256,7 @@ private final class ResultPump<R: Sendable>: Sendable {
   private func isDone(_ future: Future<R>) {
     let signal = state.withLock { state in
       // Not if the loop was left meanwhile.
-      if state.pending.remove(future) != nil { state.ready.append(future) }
+      if state.pending.removeValue(forKey: future) != nil { state.ready.append(future) }
       return state.signal.take()
     }
     signal?.complete(with: .success(()))

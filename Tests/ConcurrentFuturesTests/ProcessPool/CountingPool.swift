@@ -7,11 +7,16 @@ import Synchronization
 /// In a worker: how often each element has begun. Every worker has the same memory.
 nonisolated(unsafe) private var begins: SharedArray<UInt32>?
 
-/// Gives a worker the memory where elements are counted.
+/// In a worker: where elements wait.
+nonisolated(unsafe) private var keptGate: SharedGate?
+
+/// Gives a worker the memory where elements are counted, and a gate.
 private struct CountingInitializer: ProcessTask {
   let counts: SharedArray<UInt32>
+  let gate: SharedGate
   func run() throws -> Int {
     begins = counts
+    keptGate = gate
     return 0
   }
 }
@@ -25,13 +30,8 @@ func beginElement(_ element: Int) -> UInt32 {
 /// In a worker: one of the numbers, which workers count up together.
 func sharedTally<R>(_ index: Int, _ body: (borrowing Atomic<UInt32>) -> R) -> R { begins!.withTally(index, body) }
 
-/// In a worker: returns when the parent asks what runs here to stop. False if it never does.
-@discardableResult
-func waitUntilAskedToStop() -> Bool {
-  let end = ContinuousClock.now + .seconds(patience)
-  while !CurrentWork.isCancelled, ContinuousClock.now < end { sched_yield() }
-  return CurrentWork.isCancelled
-}
+/// In a worker: blocks until the test opens the pool's gate.
+func waitAtGate() { keptGate!.wait() }
 
 extension SharedArray<UInt32> {
   fileprivate func withTally<R>(_ index: Int, _ body: (borrowing Atomic<UInt32>) -> R) -> R {
@@ -47,12 +47,15 @@ extension SharedArray<UInt32> {
 }
 
 /// A pool whose workers count elements, in memory that the test sees.
+///
+/// - Parameter gate: where elements can wait.
 func withCountingPool(
-  _ count: Int, workers: Int = 2, options: ProcessPool.Options = ProcessPool.Options(),
+  _ count: Int, workers: Int = 2, options: ProcessPool.Options = ProcessPool.Options(), gate: SharedGate? = nil,
   _ body: (ProcessPool, SharedArray<UInt32>) async throws -> Void
 ) async throws {
   let counts = try SharedArray<UInt32>(repeating: 0, count: count)
-  let pool = makePool(workers: workers, initializer: CountingInitializer(counts: counts), options: options)
+  let initializer = CountingInitializer(counts: counts, gate: try gate ?? SharedGate())
+  let pool = makePool(workers: workers, initializer: initializer, options: options)
   do { try await body(pool, counts) } catch {
     await pool.killWorkers()
     throw error

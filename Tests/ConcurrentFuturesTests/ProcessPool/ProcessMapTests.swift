@@ -78,45 +78,50 @@ extension ProcessPools {
 
     @Test(arguments: [nil, 1, 5])
     func cancellingStopsWhatRunsAndKeepsTheRestFromStarting(chunkSize: Int?) async throws {
-      var options = ProcessPool.Options()
-      // Nothing but the request to stop ends what runs.
-      options.terminationGracePeriod = .seconds(patience)
-      try await withCountingPool(101, workers: 2, options: options) { pool, counts in
+      let gate = try SharedGate()
+      try await withCountingPool(100, workers: 2, options: patient, gate: gate) { pool, counts in
         let future = pool.map(0..<100, chunkSize: chunkSize) { (n: Int) -> Int in
           beginElement(n)
-          // The last number is that of all.
-          if beginElement(100) <= 2 { waitUntilAskedToStop() }
+          waitAtGate()
           return n
         }
         await eventually { counts.begun(0..<100) == 2 }
         let processes = pool.workerProcessIdentifiers
         #expect(future.cancel())
         await #expect(throws: CancellationError.self) { try await future.value }
-        await eventually { !processes.contains(where: isAlive) }
+        gate.open()
         // What was left in a queue would begin before it.
         try await #expect(pool.submit(1) { $0 }.value == 1)
+        await eventually { !processes.contains(where: isAlive) }
         #expect(counts.begun(0..<100) == 2, "a chunk stops before its next element")
       }
     }
 
     @Test(arguments: [nil, 1, 5])
     func theFirstErrorKeepsTheRestFromStarting(chunkSize: Int?) async throws {
-      var options = ProcessPool.Options()
-      options.terminationGracePeriod = .seconds(patience)
-      try await withCountingPool(101, workers: 1, options: options) { pool, counts in
+      let gate = try SharedGate()
+      try await withCountingPool(100, workers: 1, options: patient, gate: gate) { pool, counts in
         let future = pool.map(0..<100, chunkSize: chunkSize) { (n: Int) -> Int in
           beginElement(n)
           if n == 3 { throw RemoteError(typeName: "Element", message: "\(n)") }
-          if n > 3, beginElement(100) == 1 { waitUntilAskedToStop() }
+          if n > 3 { waitAtGate() }
           return n
         }
         let error = await #expect(throws: RemoteError.self) { try await future.value }
         #expect(error?.message.contains("Element") == true)
+        gate.open()
         try await #expect(pool.submit(1) { $0 }.value == 1)
         #expect(counts.begun(0..<4) == 4)
         // The worker may have begun with it before the error was heard of, and has then stopped.
         #expect(counts.begun(4..<100) <= 1)
       }
+    }
+
+    /// A worker that is asked to stop stays until its task has ended.
+    private var patient: ProcessPool.Options {
+      var options = ProcessPool.Options()
+      options.terminationGracePeriod = .seconds(patience)
+      return options
     }
   }
 }

@@ -255,31 +255,33 @@ extension ProcessPools {
 
     @Test(arguments: [true, false])
     func cancellingTheTaskEndsTheLoopAndTheRestNeverStarts(ordered: Bool) async throws {
+      let gate = try SharedGate()
       var options = ProcessPool.Options()
-      // Nothing but the request to stop ends what runs.
+      // The worker is asked to stop, and stays until the gate opens.
       options.terminationGracePeriod = .seconds(patience)
       // Elements do not always begin in their order, so they are counted together.
-      try await withCountingPool(1, workers: 1, options: options) { pool, counts in
+      try await withCountingPool(1, workers: 1, options: options, gate: gate) { pool, counts in
         let loop = Task {
           var taken = 0
           for await _ in pool.results(
             of: 0..<2000, ordered: ordered,
             { (n: Int) -> Int in
-              if beginElement(0) == 700 { waitUntilAskedToStop() }
+              if beginElement(0) == 700 { waitAtGate() }
               return n
             })
           { taken += 1 }
           return taken
         }
-        await eventually { counts[0] == 700 }
+        await eventually { counts.begun(0..<1) == 700 }
         let process = try #require(pool.workerProcessIdentifiers.first)
         loop.cancel()
         let taken = await loop.value
         #expect(taken < 700)
-        await eventually { !isAlive(process) }
+        gate.open()
         // What was left in a queue would begin before it.
         try await #expect(pool.submit(1) { $0 }.value == 1)
-        #expect(counts[0] == 700)
+        #expect(counts.begun(0..<1) == 700)
+        await eventually { !isAlive(process) }
       }
     }
 

@@ -168,6 +168,20 @@ private struct Counted: Sequence, IteratorProtocol, Sendable {
     for await _ in stream { Issue.record("there is nothing more") }
   }
 
+  @Test(arguments: [true, false]) func leavingEarlyCancelsInTheOrderOfSubmission(ordered: Bool) async {
+    let first = Future<Int>()
+    let cancelled = Log<Int>()
+    let stream = ResultStream(0..<100, maxInFlight: 100, ordered: ordered) { index -> Future<Int> in
+      if index == 0 { return first }
+      if index == 99 { first.complete(with: .success(0)) }
+      let future = Future<Int>()
+      future.addDoneCallback { _ in cancelled.append(index) }
+      return future
+    }
+    for await _ in stream { break }
+    #expect(cancelled.entries == Array(1..<100))
+  }
+
   @Test(arguments: [true, false]) func resultsThatWereHandedOutAreNotKept(ordered: Bool) async throws {
     let live = LiveCount()
     let pool = ThreadPool(maxWorkers: 2)

@@ -140,6 +140,9 @@ final class ElementGroup: FutureProducer, @unchecked Sendable {
   func remove(_ work: ProcessWork) { chunks.withLock { $0.removeAll { $0 === work } } }
 
   /// A chunk that nobody wants any more has no other end: the pool forgets it.
+  ///
+  /// That is found when the last of its futures to end is cancelled. It may not be one that ends by itself meanwhile, of which nobody
+  /// hears here: so futures have to be cancelled in their order, in which a chunk's elements end.
   override func futureWasCancelled() {
     let unwanted = chunks.withLock { chunks in
       let unwanted = chunks.filter { !$0.isWanted }
