@@ -173,7 +173,8 @@ extension ProcessPools {
       let count = stress(2000)
       _ = try await onThreads(threads + 2) { role in
         switch role {
-        case 0: try Self.work(memory, bell, count * threads)
+        // The handle unmaps the memory when it goes.
+        case 0: try withExtendedLifetime(handle) { try Self.work(memory, bell, count * threads) }
         case 1: try Self.drive(handle, count, threads)
         default: for number in 0..<count { handle.send(Parcel(number).frame(.run)) }
         }

@@ -48,14 +48,17 @@ extension SharedArray<UInt32> {
 
 /// A pool whose workers count elements, in memory that the test sees.
 ///
-/// - Parameter gate: where elements can wait.
+/// - Parameter gate: where elements can wait. Workers are not replaced before it is open, so that nothing runs beside what waits.
 func withCountingPool(
   _ count: Int, workers: Int = 2, options: ProcessPool.Options = ProcessPool.Options(), gate: SharedGate? = nil,
   _ body: (ProcessPool, SharedArray<UInt32>) async throws -> Void
 ) async throws {
   let counts = try SharedArray<UInt32>(repeating: 0, count: count)
   let initializer = CountingInitializer(counts: counts, gate: try gate ?? SharedGate())
-  let pool = makePool(workers: workers, initializer: initializer, options: options)
+  let spawns = Tally()
+  let pool = makePool(workers: workers, initializer: initializer, options: options) {
+    spawns.add() <= workers || gate?.isOpen ?? true ? 0 : EAGAIN
+  }
   do { try await body(pool, counts) } catch {
     await pool.killWorkers()
     throw error
