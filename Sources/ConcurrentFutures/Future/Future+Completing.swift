@@ -49,7 +49,7 @@ extension Future {
       unlock(state)
       throw InvalidStateError(state: state.state, operation: "setResult")
     }
-    let source = hasSource(in: before) ? takeSource(in: before) : FutureSource()
+    let source = takeSourceIfAny(in: before)
     storeValue(value)
     if action == .storeAndDeliver { unlockAndDeliver(state) } else { unlock(state) }
     source.release()
@@ -76,14 +76,8 @@ extension Future {
       unlock(state)
       return false
     }
-    let source = hasSource(in: before) ? takeSource(in: before) : FutureSource()
-    switch result {
-    case .success(let value):
-      storeValue(value)
-    case .failure(let error):
-      storeError(error)
-      state.bits |= FutureWord.failed
-    }
+    let source = takeSourceIfAny(in: before)
+    store(result, &state)
     if action == .storeAndDeliver { unlockAndDeliver(state) } else { unlock(state) }
     source.release()
     return true
@@ -100,18 +94,23 @@ extension Future {
       unlock(state)
       return false
     }
-    let source = hasSource(in: before) ? takeSource(in: before) : FutureSource()
+    let source = takeSourceIfAny(in: before)
+    store(result, &state)
+    unlock(state)
+    if action == .storeAndDeliver { wakeWaiters() }
+    source.release()
+    return action == .storeAndDeliver
+  }
+
+  /// Under the lock, when the memory holds nothing any more.
+  @inlinable @inline(__always)
+  func store(_ result: Result<Success, any Error>, _ state: inout FutureWord) {
     switch result {
     case .success(let value): storeValue(value)
     case .failure(let error):
       storeError(error)
       state.bits |= FutureWord.failed
     }
-    unlock(state)
-    source.release()
-    guard action == .storeAndDeliver else { return false }
-    wakeWaiters()
-    return true
   }
 
   /// Marks the future as running, before the work of a hand-made executor starts.
@@ -155,7 +154,7 @@ extension Future {
       return false
     case .drop, .dropAndDeliver:
       let producer = before.hasProducer ? takeProducer() : nil
-      let body = producer == nil && hasSource(in: before) ? takeSource(in: before) : FutureSource()
+      let body = producer == nil ? takeSourceIfAny(in: before) : FutureSource()
       unlock(state)
       if let producer { passCancellation(to: producer) }
       body.release()
@@ -171,7 +170,7 @@ extension Future {
     var state = lock()
     let before = state
     let action = state.confirmCancellation()
-    let source = action != .lost && hasSource(in: before) ? takeSource(in: before) : FutureSource()
+    let source = action != .lost ? takeSourceIfAny(in: before) : FutureSource()
     unlock(state)
     source.release()
     if action == .storeAndDeliver { deliver() }

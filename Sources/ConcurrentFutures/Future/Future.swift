@@ -60,7 +60,7 @@ public final class Future<Success: Sendable>: _FutureCore, @unchecked Sendable {
     DeferredRelease.perform {
       slot = .empty
       extras = nil
-      if hasSource(in: state) { takeSource(in: state).release() }
+      takeSourceIfAny(in: state).release()
       destroyResult(in: state)
     } orLater: {
       Leftovers(state: state, self)
@@ -153,7 +153,7 @@ public final class Future<Success: Sendable>: _FutureCore, @unchecked Sendable {
       slot = future.copySlotOut()
       extras = future.extras
       future.extras = nil
-      source = future.hasSource(in: state) ? future.takeSource(in: state) : FutureSource()
+      source = future.takeSourceIfAny(in: state)
       result = future.takeResult(in: state)
     }
 

@@ -139,6 +139,12 @@ extension _FutureCore {
     state.hasProducer || (state.phase == FutureWord.pending && hasWork)
   }
 
+  /// Who makes the value, moved out, if anybody does and the memory holds it.
+  @inlinable @inline(__always)
+  final func takeSourceIfAny(in state: FutureWord) -> FutureSource {
+    hasSource(in: state) ? takeSource(in: state) : FutureSource()
+  }
+
   /// Moves out who makes the value: the producer or the body. Nobody else may reach the memory: under the lock, or in `deinit`.
   ///
   /// Never inlined: the optimiser takes memory of different types for different memory, and would read the old contents

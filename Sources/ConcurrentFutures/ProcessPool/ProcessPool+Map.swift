@@ -274,18 +274,11 @@ private final class ChunkedMap<A: Codable & Sendable, R: Codable & Sendable>: Fu
         return (outer, results)
       }
       if let (outer, results) = whole {
-        outer.complete(with: .success(joined(results)))
+        outer.complete(with: .success(joined(results.compactMap(\.self))))
       } else if !rule.isChosen {
         feed()
       }
     }
-  }
-
-  private func joined(_ chunks: [[R]?]) -> [R] {
-    var whole: [R] = []
-    whole.reserveCapacity(elements.count)
-    for case let chunk? in chunks { whole.append(contentsOf: chunk) }
-    return whole
   }
 
   private func adapt(_ state: inout State, count: Int, _ nanoseconds: Double) {

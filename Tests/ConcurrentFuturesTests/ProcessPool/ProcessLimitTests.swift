@@ -27,6 +27,16 @@ struct WaitForCancellation: AsyncProcessTask {
   }
 }
 
+/// What is wrong with it, if it is not the value that is expected. Only a time limit may be the reason.
+private func outcome<T: Equatable>(of future: Future<T>, is expected: T) async throws -> Comment? {
+  do {
+    let value = try await future.value
+    return value == expected ? nil : "\(value)"
+  } catch let error as TimeoutError {
+    return "\(error)"
+  }
+}
+
 extension ProcessPools {
   /// What ends tasks and pools without a crash: time limits, cancellation, workers that cannot start.
   @Suite struct Limits {
@@ -61,17 +71,21 @@ extension ProcessPools {
 
     @Test func timeLimitsStopTheWork() async throws {
       try await withPool(workers: 1) { pool in
-        let process = pool.submit { getpid() }
-        let endless = pool.submit(1, timeout: .milliseconds(500)) { (n: Int) -> Int in
-          while opaque(n) > 0 {}
-          return n
+        try await atSomePace { pace in
+          let process = pool.submit { getpid() }
+          let endless = pool.submit(1, timeout: .milliseconds(50 * pace)) { (n: Int) -> Int in
+            while opaque(n) > 0 {}
+            return n
+          }
+          // It waits longer than it may run: the queue's time is not counted.
+          let behind = pool.submit(2, timeout: .milliseconds(40 * pace)) { $0 }
+          await #expect(throws: TimeoutError.self) { try await endless.value }
+          let outcome = await behind.result
+          let first = try await process.value
+          await eventually { !isAlive(first) }
+          if case .success(2) = outcome { return nil }
+          return "\(outcome)"
         }
-        // It waits longer than it may run: the queue's time is not counted.
-        let behind = pool.submit(2, timeout: .milliseconds(400)) { $0 }
-        await #expect(throws: TimeoutError.self) { try await endless.value }
-        try await #expect(behind.value == 2)
-        let first = try await process.value
-        await eventually { !isAlive(first) }
       }
     }
 
@@ -94,19 +108,27 @@ extension ProcessPools {
 
     @Test func timeLimitsOfMapsAreTheElements() async throws {
       try await withPool { pool in
-        // Together they take longer than one may; and there are more than are sent ahead.
-        try await #expect(pool.map(0..<3000, timeout: .seconds(5)) { $0 }.value == Array(0..<3000))
-        let sum = try await pool.map(0..<40, timeout: .seconds(1)) { (n: Int) -> Int in
-          compute(for: .milliseconds(60))
-          return n
-        }.value.reduce(0, +)
-        #expect(sum == 39 * 20)
+        // More than are sent ahead.
+        try await #expect(pool.map(0..<3000, timeout: .seconds(patience)) { $0 }.value == Array(0..<3000))
+        // Together they take longer than one may.
+        try await atSomePace { pace in
+          let elements = repeatElement(3 * pace, count: 40)
+          let times = pool.map(elements, timeout: .milliseconds(50 * pace)) { (milliseconds: Int) -> Int in
+            compute(for: .milliseconds(milliseconds))
+            return milliseconds
+          }
+          return try await outcome(of: times, is: Array(elements))
+        }
         // A chunk has the time of all its elements.
-        let chunked = try await pool.map(0..<8, chunkSize: 4, timeout: .milliseconds(300)) { (n: Int) -> Int in
-          compute(for: .milliseconds(100))
-          return n
-        }.value
-        #expect(chunked == Array(0..<8))
+        try await atSomePace { pace in
+          let elements = repeatElement(10 * pace, count: 8)
+          let limit = Duration.milliseconds(30 * pace)
+          let times = pool.map(elements, chunkSize: 4, timeout: limit) { (milliseconds: Int) -> Int in
+            compute(for: .milliseconds(milliseconds))
+            return milliseconds
+          }
+          return try await outcome(of: times, is: Array(elements))
+        }
         await #expect(throws: TimeoutError.self) {
           try await pool.map(0..<5, timeout: .milliseconds(50)) { (n: Int) -> Int in
             while opaque(n) == 3 {}
@@ -149,7 +171,9 @@ extension ProcessPools {
     }
 
     @Test func asynchronousWorkSeesItsCancellation() async throws {
-      try await withPool(workers: 1) { pool in
+      var options = ProcessPool.Options()
+      options.terminationGracePeriod = .seconds(patience)
+      try await withPool(workers: 1, options: options) { pool in
         let (running, ended) = try (SharedGate(), SharedGate())
         let task = Task {
           try await pool.run(WaitForCancellation(running: running, ended: ended))

@@ -72,9 +72,9 @@ extension ProcessPools {
         try await #expect(pool.submit(3, "x") { String(repeating: $1, count: $0) }.value == "xxx")
         try await #expect(pool.submit(["a": [1, 2]]) { $0.mapValues(\.count) }.value == ["a": 2])
         try await #expect(pool.submit(5) { (n: Int) -> Int? in n > 4 ? nil : n }.value == nil)
-        // Suspends, and is resumed by a timer.
+        // Suspends, and is resumed by another thread.
         let asynchronous = pool.submit(4) { (n: Int) async throws -> Int in
-          try await Task.sleep(for: .milliseconds(1))
+          await withCheckedContinuation { continuation in DispatchQueue.global().async { continuation.resume() } }
           return n * n
         }
         try await #expect(asynchronous.value == 16)

@@ -106,6 +106,19 @@ func eventually(
   }
 }
 
+/// Tries at a slower and slower pace what holds only if the machine is not held up for as long as a time limit of the test, which
+/// no test can rule out. `body` says what did not hold, or nil.
+func atSomePace(
+  sourceLocation: SourceLocation = #_sourceLocation, _ body: (_ pace: Int) async throws -> Comment?
+) async rethrows {
+  var failure: Comment?
+  for pace in [1, 4, 16, 64] {
+    failure = try await body(pace)
+    if failure == nil { return }
+  }
+  Issue.record(failure, sourceLocation: sourceLocation)
+}
+
 /// Suspends until the Task that runs this is cancelled.
 func untilCancelled() async {
   let cancelled = Gate()

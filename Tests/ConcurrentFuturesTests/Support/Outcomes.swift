@@ -27,3 +27,15 @@ extension _FutureCore {
     return listed + (state.isSlotFull ? 1 : 0)
   }
 }
+
+/// Gives each future a callback that waits for all of them. What it returns counts those that have returned.
+func callbacksThatWaitForEachOther<S>(_ futures: [Future<S>]) -> Tally {
+  let returned = Tally()
+  for future in futures {
+    future.addDoneCallback { _ in
+      for other in futures { _ = try? other.wait() }
+      returned.add()
+    }
+  }
+  return returned
+}

@@ -59,11 +59,13 @@ private func rested(
 
 @Suite struct ThreadPoolRestTests {
   @Test func threadsWithoutWorkDoNotRun() async throws {
-    let pool = ThreadPool(maxWorkers: 3, name: "at-rest", queueLimit: .unlimited, keepAlive: .seconds(3600))
-    let blockade = await Blockade(pool, 3)
+    let pool = ThreadPool(maxWorkers: 4, name: "at-rest", queueLimit: .unlimited, keepAlive: .seconds(3600))
+    let blockade = await Blockade(pool, 4)
     try await blockade.end()
     for _ in 0..<100 { try await pool.submit {}.value }
-    await rested(3) { ThreadRest.all(of: getpid()) { $0.name.hasPrefix("at-rest-") } }
+    await eventually { pool.core.withState { $0.idle.count == 4 } }
+    await rested(4) { ThreadRest.all(of: getpid()) { $0.name.hasPrefix("at-rest-") } }
+    #expect(pool.statistics.threads == 4)
     await pool.shutdown()
   }
 }

@@ -55,13 +55,7 @@ import Testing
       throw TestError()
     }
     let queued = (0..<4).map { index in pool.submit { index } }
-    let called = Tally()
-    for future in queued {
-      future.addDoneCallback { _ in
-        for other in queued { _ = try? other.wait() }
-        called.add()
-      }
-    }
+    let called = callbacksThatWaitForEachOther(queued)
     gate.open()
     await eventually("a callback waits for ever") { called.count == 4 }
     await pool.shutdown()

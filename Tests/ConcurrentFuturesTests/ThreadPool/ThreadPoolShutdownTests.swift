@@ -59,13 +59,7 @@ import Testing
     let pool = ThreadPool(maxWorkers: 1)
     let blockade = await Blockade(pool, 1)
     let queued = (0..<4).map { index in pool.submit { index } }
-    let called = Tally()
-    for future in queued {
-      future.addDoneCallback { _ in
-        for other in queued { _ = try? other.wait() }
-        called.add()
-      }
-    }
+    let called = callbacksThatWaitForEachOther(queued)
     try await onThread { pool.core.beginShutdown(cancelPending: true) }
     #expect(called.count == 4)
     try await blockade.end()

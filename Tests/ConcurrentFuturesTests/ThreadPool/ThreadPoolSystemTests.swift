@@ -130,21 +130,6 @@ import Testing
     }
   }
 
-  @Test func idlePoolUsesNoProcessorTime() async {
-    await #expect(processExitsWith: .success) {
-      let pool = ThreadPool(maxWorkers: 4)
-      let blockade = await Blockade(pool, 4)
-      try await blockade.end()
-      await eventually { pool.core.withState { $0.idle.count == 4 } }
-      // The processor time of the whole process, in microseconds.
-      let before = clock()
-      try await Task.sleep(for: .milliseconds(500))
-      // One spinning thread alone would use 500 ms.
-      #expect(clock() - before < 100_000)
-      #expect(pool.statistics.threads == 4)
-    }
-  }
-
   /// `main` returns while work runs and more is queued: the process ends at once, with its own status.
   @Test func programEndsWithItsMain() async {
     await #expect(processExitsWith: .success) {

@@ -23,6 +23,28 @@ private struct Record: Codable {
   }
 }
 
+/// Asks a large container for keys that it does not have: what each takes must not grow with the container.
+private struct Seeker: Decodable {
+  struct Key: CodingKey {
+    var stringValue: String
+    var intValue: Int? { nil }
+    init(stringValue: String) { self.stringValue = stringValue }
+    init?(intValue: Int) { nil }
+  }
+  nonisolated(unsafe) static var wanted = 0
+  var missing = 0
+
+  init(from decoder: any Decoder) throws {
+    let container = try decoder.container(keyedBy: Key.self)
+    let keys = (0..<8).map { Key(stringValue: "absent\($0)") }
+    for i in 0..<Seeker.wanted where try container.decodeIfPresent(Int.self, forKey: keys[i & 7]) == nil {
+      missing += i
+    }
+  }
+}
+
+private let largeContainer = Dictionary(uniqueKeysWithValues: (0..<1000).map { ("key\($0)", $0) })
+
 nonisolated(unsafe) private let coder = Coder()
 
 /// Encodes, and decodes if asked to, so that what decoding alone takes is the difference.
@@ -41,4 +63,9 @@ let codecPaths: [Path] = [
   Path(name: "encode-decode-integer") { code($0, decoding: true, { $0 }, { $0 }) },
   Path(name: "encode-record") { code($0, decoding: false, Record.init, \.number) },
   Path(name: "encode-decode-record") { code($0, decoding: true, Record.init, \.number) },
+  Path(name: "decode-missing-key") { count in
+    _ = try! coder.encode(largeContainer)
+    Seeker.wanted = count
+    return try! coder.decode(Seeker.self).missing
+  },
 ]
