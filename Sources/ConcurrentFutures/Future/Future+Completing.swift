@@ -51,6 +51,7 @@ extension Future {
     }
     let source = takeSourceIfAny(in: before)
     storeValue(value)
+    state.bits |= Self.valueBits
     if action == .storeAndDeliver { unlockAndDeliver(state) } else { unlock(state) }
     source.release()
   }
@@ -106,7 +107,9 @@ extension Future {
   @inlinable @inline(__always)
   func store(_ result: Result<Success, any Error>, _ state: inout FutureWord) {
     switch result {
-    case .success(let value): storeValue(value)
+    case .success(let value):
+      storeValue(value)
+      state.bits |= Self.valueBits
     case .failure(let error):
       storeError(error)
       state.bits |= FutureWord.failed

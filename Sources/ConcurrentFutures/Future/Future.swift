@@ -34,7 +34,7 @@ public final class Future<Success: Sendable>: _FutureCore, @unchecked Sendable {
 
   /// A future that is finished with a value.
   @inlinable public static func succeeded(_ value: Success) -> Future {
-    let future = Future(word: FutureWord(bits: FutureWord.finished))
+    let future = Future(word: FutureWord(bits: FutureWord.finished | valueBits))
     future.storeValue(value)
     return future
   }

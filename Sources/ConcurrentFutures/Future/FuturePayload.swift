@@ -23,6 +23,11 @@ extension Future {
       && MemoryLayout<Success>.alignment <= MemoryLayout<FuturePayload>.alignment
   }
 
+  /// What a stored value puts into the state word. Where the type is known, it is known without looking: `deinit`, which has to ask
+  /// the type's metadata, finds it in the word.
+  @inlinable @inline(__always)
+  static var valueBits: UInt32 { valueFitsInline && _isPOD(Success.self) ? 0 : FutureWord.owning }
+
   @inlinable @inline(__always)
   func withPayload<R>(_ use: (UnsafeMutableRawPointer) -> R) -> R {
     withUnsafeMutablePointer(to: &payload) { use(UnsafeMutableRawPointer($0)) }
@@ -98,15 +103,6 @@ extension Future {
     readPayload { $0.load(as: (any Error).self) }
   }
 
-  /// Whether the payload can be forgotten without destroying anything.
-  func payloadIsTrivial(in state: FutureWord) -> Bool {
-    switch state.phase {
-    case FutureWord.finished: !state.isFailed && Self.valueFitsInline && _isPOD(Success.self)
-    case FutureWord.pending: !hasWork && !state.hasProducer
-    default: !state.hasProducer
-    }
-  }
-
   /// Moves the result out, in `deinit`; nil if there is none.
   func takeResult(in state: FutureWord) -> Result<Success, any Error>? {
     guard state.phase == FutureWord.finished else { return nil }
@@ -133,6 +129,11 @@ extension Future {
 }
 
 extension _FutureCore {
+  /// Whether the memory can be forgotten without destroying anything.
+  final func payloadIsTrivial(in state: FutureWord) -> Bool {
+    state.isDone ? state.bits & (FutureWord.failed | FutureWord.owning) == 0 : !hasSource(in: state)
+  }
+
   /// Whether the memory holds something that a result must not overwrite.
   @inlinable @inline(__always)
   final func hasSource(in state: FutureWord) -> Bool {
@@ -165,15 +166,20 @@ extension _FutureCore {
 /// ask the runtime for that type each time, some 300 instructions.
 @usableFromInline
 struct FutureSource: Sendable {
-  private let producer: UInt
+  @usableFromInline let producer: UInt
   /// The second word of the body's closure, 0 for one that captures nothing.
-  private let bodyContext: UInt
+  @usableFromInline let bodyContext: UInt
 
-  @usableFromInline init() { (producer, bodyContext) = (0, 0) }
+  @inlinable init() { (producer, bodyContext) = (0, 0) }
   init(producer: UInt) { (self.producer, bodyContext) = (producer, 0) }
   init(bodyContext: UInt) { (producer, self.bodyContext) = (0, bodyContext) }
 
-  @usableFromInline func release() {
+  @inlinable @inline(__always)
+  func release() {
+    if producer | bodyContext != 0 { releaseWhatItHolds() }
+  }
+
+  @usableFromInline func releaseWhatItHolds() {
     if producer != 0 { Unmanaged<FutureProducer>.fromOpaque(UnsafeRawPointer(bitPattern: producer)!).release() }
     if bodyContext != 0 { cf_release_context(bodyContext) }
   }

@@ -42,6 +42,8 @@ struct FutureWord: Equatable, Sendable {
 
   /// Not done: the payload holds a producer.
   @usableFromInline static let produced: UInt32 = 1 << 10
+  /// With `finished`: the payload is a value that has to be destroyed.
+  @usableFromInline static let owning: UInt32 = 1 << 11
 
   @inlinable var phase: UInt32 { bits & Self.phaseMask }
   @inlinable var isDone: Bool { bits & Self.doneBit != 0 }

@@ -41,6 +41,7 @@ extension Future {
       return
     }
     storeValue(value)
+    state.bits |= Self.valueBits
     if action == .storeAndDeliver { unlockAndDeliver(state) } else { unlock(state) }
   }
 
