@@ -45,6 +45,7 @@ final class CompletionQueue: FutureObserver, @unchecked Sendable {
     incoming = AdaptivelyLocked(Incoming(expected: total))
     completed = .allocate(capacity: max(1, total))
     self.futures = futures
+    super.init(onlyCounts: true)
   }
 
   deinit {
@@ -69,13 +70,13 @@ final class CompletionQueue: FutureObserver, @unchecked Sendable {
   }
 
   private func register(_ future: _FutureCore, _ index: Int, _ seen: inout Set<ObjectIdentifier>?) {
-    if let isNew = seen?.insert(ObjectIdentifier(future)).inserted {
-      if !isNew { return dropDuplicate(index) }
-    } else if future.isObserved(by: self) {
-      return dropDuplicate(index)
+    if let isNew = seen?.insert(ObjectIdentifier(future)).inserted, !isNew { return dropDuplicate(index) }
+    let added = future.addObserverCore(self, index: index, unlessThere: true)
+    switch added {
+    case .inSlot: return
+    case .thereAlready: return dropDuplicate(index)
+    case .inList, .alreadyDone: break
     }
-    let added = future.addObserverCore(self, index: index)
-    if case .inSlot = added { return }
     if seen == nil {
       seen = identifiers(before: index)
       if !seen!.insert(ObjectIdentifier(future)).inserted {
@@ -84,7 +85,7 @@ final class CompletionQueue: FutureObserver, @unchecked Sendable {
       }
     }
     switch added {
-    case .inSlot: break
+    case .inSlot, .thereAlready: break
     case .inList(let node): incoming.withLock { if waiting[index] != nil { $0.nodes[index] = node } }
     case .alreadyDone: futureDone(future, index: index)
     }

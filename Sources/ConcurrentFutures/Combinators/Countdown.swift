@@ -26,12 +26,13 @@ final class Countdown: FutureObserver, @unchecked Sendable {
     remaining = Atomic(children.count)
     failsFast = fail != nil
     armed = Mutex(Armed(children: children, finish: finish, fail: fail))
+    super.init(onlyCounts: true)
   }
 
   /// Registers with every child. `finish` or `fail` may run in here.
   @usableFromInline func start() {
     guard let children = armed.withLock({ $0?.children }) else { return }
-    if children.isEmpty { disarm()?.finish() }
+    if children.isEmpty { finish() }
     // The array holds them: not retained each.
     for index in children.indices {
       guard Unmanaged.passUnretained(children[index])._withUnsafeGuaranteedRef({ register($0, index) }) else { break }
@@ -49,6 +50,8 @@ final class Countdown: FutureObserver, @unchecked Sendable {
       futureDone(child, index: index)
       return !failsFast || child.acquired().hasValue
     case .inSlot:
+      return true
+    case .thereAlready:
       return true
     case .inList(let node):
       if keep(node, index) { return true }
@@ -77,14 +80,17 @@ final class Countdown: FutureObserver, @unchecked Sendable {
   @usableFromInline override func futureDone(_ future: FutureCore, index: Int) {
     if failsFast, !future.acquired().hasValue, let error = future.errorIfFailed() {
       if let armed = disarm() {
-        armed.fail?(error)
+        FutureCore.nested { armed.fail?(error) }
         takeBack(armed.children, armed.nodes)
       }
     }
     // Each release is acquired by whoever comes to zero: it sees all the children's results.
-    if remaining.subtract(1, ordering: .acquiringAndReleasing).newValue == 0 {
-      disarm()?.finish()
-    }
+    if remaining.subtract(1, ordering: .acquiringAndReleasing).newValue == 0 { finish() }
+  }
+
+  private func finish() {
+    guard let armed = disarm() else { return }
+    FutureCore.nested(armed.finish)
   }
 
   /// Gives everything up and cancels the children that are not done.

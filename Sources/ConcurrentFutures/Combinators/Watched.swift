@@ -32,6 +32,7 @@ final class Watched: Sendable {
       var removeAgain = false
       switch added {
       case .alreadyDone: observer.futureDone(future, index: index)
+      case .thereAlready: break
       case .inSlot: removeAgain = state.withLock { $0.isOver }
       case .inList(let node):
         removeAgain = state.withLock { state in

@@ -53,6 +53,16 @@ extension _FutureCore {
   /// Whether a delivery may nest here. If so, ``endDelivery(_:)`` has to follow.
   @usableFromInline final func beginDelivery() -> Bool { Self.beginNested() }
 
+  /// Whether something that runs callbacks may begin here.
+  @usableFromInline final var mayNest: Bool { cf_thread().pointee.delivery_depth < maximumDepth }
+
+  /// Runs `body`, which ends another future, as a part of a delivery. Where that is too deep already, what it ends is put off.
+  static func nested(_ body: () -> Void) {
+    let begun = beginNested()
+    body()
+    if begun { leaveDelivery() }
+  }
+
   private static func beginNested() -> Bool {
     let thread = cf_thread()
     if thread.pointee.delivery_depth >= maximumDepth { return false }

@@ -121,7 +121,8 @@ extension Future {
   ///
   /// Also while callbacks are still being delivered: what waits for a future must not wait for its callbacks, which may
   /// themselves wait for what it waits for.
-  @inlinable func addObserver(_ observer: FutureObserver, index: Int) -> ObserverAdded {
+  @inlinable
+  func addObserver(_ observer: FutureObserver, index: Int, unlessThere: Bool = false) -> ObserverAdded {
     var state = lock()
     if state.isDone {
       unlock(state)
@@ -133,6 +134,10 @@ extension Future {
       unlock(state)
       return .inSlot
     case .append:
+      if unlessThere, slotIsOf(observer) {
+        unlock(state)
+        return .thereAlready
+      }
       return appendObserver(observer, index: index, state)
     case .callNow:
       unlock(state)

@@ -87,16 +87,9 @@ public final class Future<Success: Sendable>: _FutureCore, @unchecked Sendable {
     return waiter
   }
 
-  @usableFromInline override func isObserved(by observer: FutureObserver) -> Bool {
-    let state = lock()
-    var found = false
-    if state.isSlotFull, case .observer(_, let current) = slot { found = current === observer }
-    unlock(state)
-    return found
-  }
-
-  @usableFromInline override func addObserverCore(_ observer: FutureObserver, index: Int) -> ObserverAdded {
-    addObserver(observer, index: index)
+  @usableFromInline
+  override func addObserverCore(_ observer: FutureObserver, index: Int, unlessThere: Bool) -> ObserverAdded {
+    addObserver(observer, index: index, unlessThere: unlessThere)
   }
 
   @usableFromInline @discardableResult
@@ -105,7 +98,7 @@ public final class Future<Success: Sendable>: _FutureCore, @unchecked Sendable {
     var removed = false
     var removedSlot = Slot.empty
     switch added {
-    case .alreadyDone: break
+    case .alreadyDone, .thereAlready: break
     case .inSlot:
       if state.isSlotFull, slotHolds(observer, index: index) {
         removedSlot = copySlotOut()

@@ -32,11 +32,12 @@ public class _FutureCore: _PoolItem, @unchecked Sendable {
   /// Takes the slot's registration out if it only wakes somebody.
   @usableFromInline func takeSlotWaiter() -> (FutureObserver, Int)? { preconditionFailure("abstract") }
   /// Registers an observer of the library; if the future is done, it is not called, for the caller knows.
-  @usableFromInline func addObserverCore(_ observer: FutureObserver, index: Int) -> ObserverAdded {
+  ///
+  /// - Parameter unlessThere: not if the slot holds a registration of this observer, under whatever index.
+  @usableFromInline
+  func addObserverCore(_ observer: FutureObserver, index: Int, unlessThere: Bool = false) -> ObserverAdded {
     preconditionFailure("abstract")
   }
-  /// Whether the slot holds a registration of this observer, under whatever index.
-  @usableFromInline func isObserved(by observer: FutureObserver) -> Bool { preconditionFailure("abstract") }
   /// Takes an observer's registration back. False if it was delivered or is being delivered.
   @usableFromInline @discardableResult
   func removeObserver(_ observer: FutureObserver, index: Int, _ added: ObserverAdded) -> Bool {

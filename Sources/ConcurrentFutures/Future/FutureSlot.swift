@@ -29,6 +29,10 @@ extension Future {
     return taken
   }
 
+  @inlinable func slotIsOf(_ observer: FutureObserver) -> Bool {
+    if case .observer(_, let current) = slot { current === observer } else { false }
+  }
+
   func slotHolds(_ observer: FutureObserver, index: Int) -> Bool {
     if case .observer(index, let current) = slot { current === observer } else { false }
   }
@@ -45,9 +49,15 @@ extension Future {
   /// Gives the lock back and delivers: the one registration in the slot right here, anything else in ``deliver()``.
   @inlinable @inline(__always)
   func unlockAndDeliver(_ state: FutureWord) {
-    if state.bits & (FutureWord.slotFull | FutureWord.listed) == FutureWord.slotFull, beginDelivery() {
-      var emptied = state
-      emptied.emptySlot()
+    let isOne = state.bits & (FutureWord.slotFull | FutureWord.listed) == FutureWord.slotFull
+    var emptied = state
+    emptied.emptySlot()
+    if isOne, slotOnlyCounts, mayNest {
+      emptied.endDelivery()
+      let taken = takeSlot()
+      unlock(emptied)
+      call(taken)
+    } else if isOne, beginDelivery() {
       let taken = takeSlot()
       unlock(emptied)
       call(taken)
@@ -56,5 +66,10 @@ extension Future {
       unlock(state)
       deliver()
     }
+  }
+
+  @inlinable @inline(__always)
+  var slotOnlyCounts: Bool {
+    if case .observer(_, let observer) = slot { observer.onlyCounts } else { false }
   }
 }

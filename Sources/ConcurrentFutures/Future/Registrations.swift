@@ -5,7 +5,11 @@ import CPlatformSupport
 /// One observer can watch many futures at once; `index` is what it gave at each registration.
 @usableFromInline
 class FutureObserver: @unchecked Sendable {
-  @usableFromInline init() {}
+  /// Whether `futureDone` runs no callback, or counts as a delivery itself where it does. Then the future need not be `delivering`
+  /// meanwhile, which is one atomic step less for each of the many futures of a combinator.
+  @usableFromInline final let onlyCounts: Bool
+
+  @usableFromInline init(onlyCounts: Bool = false) { self.onlyCounts = onlyCounts }
 
   /// Called once for each registration that was not removed, under no lock, in the thread that ended the future.
   @usableFromInline func futureDone(_ future: FutureCore, index: Int) {
@@ -37,6 +41,8 @@ enum ObserverAdded {
   /// The future is done: the observer was not and will not be called.
   case alreadyDone
   case inSlot
+  /// An earlier registration of the same observer is in the slot.
+  case thereAlready
   case inList(Registration)
 }
 

@@ -14,6 +14,36 @@ import Testing
     }
   }
 
+  /// A gather counts what ends in the thread that ends it, and is a delivery itself only when it ends.
+  @Test(arguments: [false, true])
+  func chainOfGathersCompletes(fails: Bool) async throws {
+    try await onThread {
+      let first = Future<Int>()
+      let other = Future<Int>()
+      var last = first
+      for _ in 0..<stress(100_000) { last = gather([last, other]).map { $0[0] } }
+      // Without anything in between that is a delivery in any case.
+      var nested: Future<Void> = gather([first]).map { _ in }
+      for _ in 0..<stress(100_000) {
+        let producer = CountdownProducer()
+        let outer = Future<Void>(producer: producer)
+        let countdown = Countdown([nested], finish: { outer.complete(with: .success(())) })
+        producer.watch(countdown)
+        countdown.start()
+        nested = outer
+      }
+      other.complete(with: .success(0))
+      #expect(!last.isDone && !nested.isDone)
+      first.complete(with: fails ? .failure(TestError()) : .success(7))
+      if fails {
+        #expect(last.errorIfDone is TestError)
+      } else {
+        #expect(last.valueIfDone == 7)
+      }
+      #expect(nested.isDone)
+    }
+  }
+
   @Test func mixedChainOfFlatMapsMapsAndRecoversCompletes() async throws {
     try await onThread {
       let first = Future<Int>()
