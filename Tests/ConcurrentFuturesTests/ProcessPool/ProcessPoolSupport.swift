@@ -37,6 +37,14 @@ func withPool<R>(
   }
 }
 
+extension ProcessPoolCore {
+  /// Hands out so many tasks to a pool's only worker, however long they take, until another one has ended.
+  func handOutAhead(_ count: Int) { state.withLock { $0.scheduler.workers[0]!.window = count } }
+
+  /// How many tasks the only worker has.
+  var inFlight: Int { state.withLock { $0.scheduler.workers[0]!.inFlight } }
+}
+
 /// The value, which the optimiser must take for any other.
 @inline(never) @_optimize(none)
 func opaque<T>(_ value: T) -> T { value }

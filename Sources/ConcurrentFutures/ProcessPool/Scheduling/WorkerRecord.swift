@@ -25,7 +25,7 @@ struct WorkerRecord: Sendable {
   var answerDue: UInt64?
   var assignedInAll = 0
   /// How many tasks it may have in flight.
-  private(set) var window = 1
+  var window = 1
   /// A moving average of the time that a task takes, in nanoseconds; nil until one has ended.
   private var averageTime: Double?
 
