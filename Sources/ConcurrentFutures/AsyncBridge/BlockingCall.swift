@@ -1,6 +1,6 @@
 import Synchronization
 
-/// One call of ``ThreadPool/run(_:)``: the executor of the calling Task, or of a child of it, for this call alone.
+/// One call of ``ThreadPool/run(_:)``: the executor of the calling Task, or of one made from it, for this call alone.
 ///
 /// A Task that prefers an executor is handed to it as a job. An executor of its own lets the call know its job, and so take
 /// it out of the pool's queue when the Task is cancelled: the job then runs on Swift's default executor, where the call finds
@@ -103,7 +103,7 @@ final class BlockingCall: _PoolItem, TaskExecutor, @unchecked Sendable {
   private func runJob() {
     let job = state.withLock { $0.phase.take() ? $0.job.take() : nil }
     job?.runSynchronously(on: asUnownedTaskExecutor())
-    // After the child Task has told its parent.
+    // After the Task has told who awaits it.
     isOver.store(true, ordering: .releasing)
   }
 

@@ -153,10 +153,10 @@ public final class ThreadPool: Sendable {
 
   /// Runs a blocking call on a worker and suspends until it has returned.
   ///
-  /// The body runs as a part of the calling Task, or as a child of it: it sees its task-local values, its priority and its
+  /// The body runs as a part of the calling Task, or of one made from it: it sees its task-local values, its priority and its
   /// cancellation (`Task.isCancelled`, ``CurrentWork/isCancelled``). The caller's thread may look for the end of a short body for
-  /// up to 50 µs before it goes on to other Tasks, while no other call is under way in this pool. If the Task is cancelled before the body has started, the body never
-  /// runs and the call throws `CancellationError` at once.
+  /// up to 50 µs before it goes on to other Tasks, while no other call is under way in this pool. If the Task is cancelled before
+  /// the body has started, the body never runs and the call throws `CancellationError` at once.
   ///
   /// - Throws: what `body` throws, `CancellationError`, and the pool's own errors.
   public func run<S: Sendable>(_ body: @escaping @Sendable () throws -> S) async throws -> S {
