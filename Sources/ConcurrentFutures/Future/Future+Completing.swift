@@ -78,34 +78,6 @@ extension Future {
       return false
     }
     let source = takeSourceIfAny(in: before)
-    store(result, &state)
-    if action == .storeAndDeliver { unlockAndDeliver(state) } else { unlock(state) }
-    source.release()
-    return true
-  }
-
-  /// Finishes the future unless it is done, in a thread that must not run callbacks. Wakes who waits.
-  ///
-  /// - Returns: whether somebody has to call ``_FutureCore/deliver()``, elsewhere.
-  func completeLeavingDelivery(with result: Result<Success, any Error>) -> Bool {
-    var state = lock()
-    let before = state
-    let action = state.finish()
-    if action == .lost {
-      unlock(state)
-      return false
-    }
-    let source = takeSourceIfAny(in: before)
-    store(result, &state)
-    unlock(state)
-    if action == .storeAndDeliver { wakeWaiters() }
-    source.release()
-    return action == .storeAndDeliver
-  }
-
-  /// Under the lock, when the memory holds nothing any more.
-  @inlinable @inline(__always)
-  func store(_ result: Result<Success, any Error>, _ state: inout FutureWord) {
     switch result {
     case .success(let value):
       storeValue(value)
@@ -114,6 +86,43 @@ extension Future {
       storeError(error)
       state.bits |= FutureWord.failed
     }
+    if action == .storeAndDeliver { unlockAndDeliver(state) } else { unlock(state) }
+    source.release()
+    return true
+  }
+
+  /// Finishes the future unless it is done, in a thread that must not run callbacks. Wakes who waits.
+  ///
+  /// - Returns: whether somebody has to call ``_FutureCore/deliver()``, elsewhere.
+  func completeLeavingDelivery(returning value: Success) -> Bool {
+    completeLeavingDelivery { state in
+      storeValue(value)
+      state.bits |= Self.valueBits
+    }
+  }
+
+  func completeLeavingDelivery(throwing error: any Error) -> Bool {
+    completeLeavingDelivery { state in
+      storeError(error)
+      state.bits |= FutureWord.failed
+    }
+  }
+
+  @inline(__always)
+  private func completeLeavingDelivery(_ store: (inout FutureWord) -> Void) -> Bool {
+    var state = lock()
+    let before = state
+    let action = state.finish()
+    if action == .lost {
+      unlock(state)
+      return false
+    }
+    let source = takeSourceIfAny(in: before)
+    store(&state)
+    unlock(state)
+    if action == .storeAndDeliver { wakeWaiters() }
+    source.release()
+    return action == .storeAndDeliver
   }
 
   /// Marks the future as running, before the work of a hand-made executor starts.

@@ -29,43 +29,50 @@ struct ReceivedFrame: Sendable {
   /// Whether to decode it takes a millisecond or more, or may do: most long arrays are in their place already, some must be copied.
   var isLong: Bool { long.map { $0.front.count >= 128 * 1024 || $0.count >= 4 << 20 } ?? false }
 
-  /// What the answer means; once. Everything in it may come from a hostile process.
-  func result<Output: Decodable>(as type: Output.Type) -> Result<Output, any Error> {
+  func result<Output: Decodable>(as type: Output.Type) -> Result<Output, any Error> { Result { try value(as: type) } }
+
+  /// What the answer means, the error that it means or that keeps it from meaning anything; once. Everything in it may come from
+  /// a hostile process.
+  ///
+  /// Thrown, not in a `Result`: code that knows the type only at run time asks the runtime for the result's type each time.
+  func value<Output: Decodable>(as type: Output.Type) throws -> Output {
     if let long, long.isExhausted {
       let reason = "this process has no memory for the \(header.length) bytes of the worker's answer"
-      return .failure(TaskEncodingError(.result, reason + ". Return less, or put it into a SharedArray"))
+      throw TaskEncodingError(.result, reason + ". Return less, or put it into a SharedArray")
     }
     if hasLostAttachments {
       let reason = "this process has no descriptor left for the worker's \(header.descriptors) shared arrays"
-      return .failure(TaskEncodingError(.result, reason + ". Let go of others, or raise its limit of open files"))
+      throw TaskEncodingError(.result, reason + ". Let go of others, or raise its limit of open files")
     }
-    if let long { return result(type, IncomingPayload(long, attachments: attachments)) }
-    return short.withBytes { result(type, IncomingPayload(header, $0, attachments: attachments)) }
+    if let long { return try value(type, IncomingPayload(long, attachments: attachments)) }
+    return try short.withBytes { try value(type, IncomingPayload(header, $0, attachments: attachments)) }
   }
 
-  private func result<Output: Decodable>(
-    _ type: Output.Type, _ payload: IncomingPayload?
-  ) -> Result<Output, any Error> {
-    guard let payload else { return .failure(TaskEncodingError(.result, "the worker's answer is damaged")) }
-    let coder = PayloadCoder.shared
-    switch header.kind {
-    case .returned:
-      do { return .success(try coder.decode(Output.self, from: payload)) } catch {
-        return .failure(TaskEncodingError(.result, "it cannot be decoded: \(describe(error))", underlyingError: error))
+  private func value<Output: Decodable>(_ type: Output.Type, _ payload: IncomingPayload?) throws -> Output {
+    guard let payload else { throw TaskEncodingError(.result, "the worker's answer is damaged") }
+    if header.kind == .returned {
+      do { return try PayloadCoder.shared.decode(Output.self, from: payload) } catch {
+        throw TaskEncodingError(.result, "it cannot be decoded: \(describe(error))", underlyingError: error)
       }
+    }
+    throw error(payload)
+  }
+
+  /// Of an answer that is no value.
+  private func error(_ payload: IncomingPayload) -> any Error {
+    switch header.kind {
     case .threw:
       guard let type = TravellingError.errorType(payload.prefix) else {
-        return .failure(RemoteError(typeName: "unknown", message: "an error of a type that is not known here"))
+        return RemoteError(typeName: "unknown", message: "an error of a type that is not known here")
       }
-      do { return .failure(try coder.decode(type, from: payload)) } catch {
-        return .failure(
-          RemoteError(typeName: "\(type)", message: "an error that cannot be decoded: \(describe(error))"))
+      do { return try PayloadCoder.shared.decode(type, from: payload) } catch {
+        return RemoteError(typeName: "\(type)", message: "an error that cannot be decoded: \(describe(error))")
       }
     case .threwRemote:
-      return .failure(RemoteDescription(payload.prefix)?.error ?? RemoteError(typeName: "unknown", message: "unknown"))
+      return RemoteDescription(payload.prefix)?.error ?? RemoteError(typeName: "unknown", message: "unknown")
     default:
       let refusal = Refusal(payload.prefix) ?? Refusal(.result, "the worker's answer is damaged")
-      return .failure(TaskEncodingError(refusal.subject, "in the worker: \(refusal.reason)"))
+      return TaskEncodingError(refusal.subject, "in the worker: \(refusal.reason)")
     }
   }
 }

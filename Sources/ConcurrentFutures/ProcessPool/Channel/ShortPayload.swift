@@ -25,8 +25,8 @@ struct ShortPayload: Sendable {
   }
 
   @inline(__always)
-  func withBytes<R>(_ body: (UnsafeRawBufferPointer) -> R) -> R {
-    withUnsafeBytes(of: words) { body(UnsafeRawBufferPointer(start: $0.baseAddress, count: count)) }
+  func withBytes<R>(_ body: (UnsafeRawBufferPointer) throws -> R) rethrows -> R {
+    try withUnsafeBytes(of: words) { try body(UnsafeRawBufferPointer(start: $0.baseAddress, count: count)) }
   }
 }
 

@@ -83,14 +83,16 @@ final class TypedProcessWork<Received: Decodable & Sendable, Output: Sendable>: 
   override func setRunning() -> Bool { (try? future?.setRunningOrNotifyCancel()) ?? true }
 
   override func finish(_ answer: ReceivedFrame) {
-    runTime = answer.header.nanoseconds
-    end(answer.result(as: Received.self).map(unpack))
+    if finishQuietly(answer) { deliver() }
   }
   override func finishQuietly(_ answer: ReceivedFrame) -> Bool {
     runTime = answer.header.nanoseconds
-    let mustDeliver =
-      future?.completeLeavingDelivery(with: answer.result(as: Received.self).map(unpack)) ?? false
-    if !mustDeliver { future = nil }
+    guard let future else { return false }
+    var mustDeliver = false
+    do { mustDeliver = future.completeLeavingDelivery(returning: unpack(try answer.value(as: Received.self))) } catch {
+      mustDeliver = future.completeLeavingDelivery(throwing: error)
+    }
+    if !mustDeliver { self.future = nil }
     return mustDeliver
   }
   override func deliver() {
