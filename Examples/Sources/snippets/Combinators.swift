@@ -27,7 +27,7 @@ func runCombinators() async throws {
   for await future in asCompleted(urls.map(fetch)) {
     show(try await future.value)
   }
-  for try await future in asCompleted(urls.map(fetch), timeout: .seconds(5)) {  // throws TimeoutError
+  for try await future in asCompleted(urls.map(fetch), timeout: .seconds(60)) {  // throws TimeoutError
     show(try await future.value)
   }
   // end

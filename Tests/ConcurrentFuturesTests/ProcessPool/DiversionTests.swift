@@ -43,7 +43,7 @@ import Testing
   }
 
   /// The constructor in a program of its own, which is then setuid root and started by somebody else with the mark set.
-  @Test(.enabled(if: mayTrySetuid, "needs root, setpriv and clang"), .timeLimit(.minutes(1)))
+  @Test(.enabled(if: mayTrySetuid, "needs root, setpriv and clang"), .timeLimit(.minutes(4)))
   func aSetuidProgramStaysItself() throws {
     let folder = "/tmp/cf-setuid-\(getpid())"
     try FileManager.default.createDirectory(

@@ -72,7 +72,10 @@ extension ProcessPools {
     ) async throws {
       let function = try FunctionRegistry.closure1({ @Sendable (n: Int) -> SlowResult in SlowResult(n) })
       let argument = try PayloadCoder.shared.encodePayload(40_000)
-      while true {
+      // With one processor no thread looks for anything.
+      guard AdaptiveSpin.isUseful else { return }
+      let end = ContinuousClock.now + .seconds(patience)
+      while ContinuousClock.now < end {
         SlowResult.gate.close()
         let begun = SlowResult.begun.count
         let work = TypedProcessWork<SlowResult, SlowResult>(function, argument, timeout: nil, pool: pool.core) { $0 }
@@ -92,6 +95,7 @@ extension ProcessPools {
         try await #expect(future.value.words.count == 40_000)
         if isHelper { return }
       }
+      Issue.record("no waiting thread read its own answer")
     }
 
     @Test func aThreadThatDecodesItsOwnResultDelaysNobodyElse() async throws {

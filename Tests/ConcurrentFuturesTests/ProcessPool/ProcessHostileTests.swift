@@ -36,7 +36,7 @@ extension ProcessPools {
     }
 
     @Test func synchronousTaskSeesThatItWasAskedToStop() async throws {
-      try await withPool(workers: 1) { pool in
+      try await withPool(workers: 1, options: Self.patientOptions) { pool in
         let (started, seen) = try (SharedGate(), SharedGate())
         let future = pool.submit(started, seen) { started, seen -> Bool in
           started.open()

@@ -137,15 +137,19 @@ extension ProcessPools {
     }
 
     @Test func aShutdownEndsAStartThatIsUnderWay() async throws {
-      let failing = Gate()
+      let (failing, goOn) = (Gate(), Gate())
       let pool = makePool {
         failing.open()
+        goOn.pass()
         return EAGAIN
       }
       // The pool has nothing to do, and no worker will ever come up.
       let start = pool.core.start()
       await failing.wait()
-      await pool.shutdown()
+      async let shutdown: Void = pool.shutdown()
+      await eventually { start.isDone }
+      goOn.open()
+      await shutdown
       #expect(start.errorIfDone is ExecutorShutDownError)
     }
   }

@@ -41,6 +41,16 @@ extension ProcessPoolCore {
   /// Hands out so many tasks to a pool's only worker, however long they take, until another one has ended.
   func handOutAhead(_ count: Int) { state.withLock { $0.scheduler.workers[0]!.window = count } }
 
+  /// The time of all that run with a time limit is up.
+  func endTimeLimits() {
+    state.withLock { state in
+      for index in state.scheduler.workers.indices where state.scheduler.workers[index]?.deadline != nil {
+        state.scheduler.workers[index]!.deadline = 0
+      }
+    }
+    driver.wake()
+  }
+
   /// How many tasks the only worker has.
   var inFlight: Int { state.withLock { $0.scheduler.workers[0]!.inFlight } }
 }

@@ -135,16 +135,22 @@ extension ProcessPools {
         let neighbour = try await WorkerBlockade(pool)
         func others() -> [Future<Int>] { (0..<40).map { pool.submit($0) { $0 } } }
         for (n, future) in others().enumerated() { try await #expect(future.value == n) }
-        let begin = try SharedGate()
-        let limit: Duration = attack.needsTimeLimit ? .milliseconds(500) : .seconds(patience)
-        let rogue = pool.submit(attack, begin, timeout: limit) {
-          (attack: Attack, begin: SharedGate) -> Int in
-          begin.wait()
-          attack.happen()
+        let (begin, happened) = try (SharedGate(), SharedGate())
+        // One that is only noticed then must have happened before.
+        let timeIsUp = attack == .claimFinishedAndSpin
+        let limit: Duration = attack.needsTimeLimit && !timeIsUp ? .milliseconds(500) : .seconds(patience)
+        let rogue = pool.submit(attack, [begin, happened], timeout: limit) {
+          (attack: Attack, gates: [SharedGate]) -> Int in
+          gates[0].wait()
+          attack.happen(announcingTo: gates[1])
         }
         await eventually { rogue.isRunning }
         let after = others()
         begin.open()
+        if timeIsUp {
+          await happened.opened()
+          pool.core.endTimeLimits()
+        }
         let error = await #expect(throws: (any Error).self) { try await rogue.value }
         if attack == .answerTwice {
           // Its first answer is its own affair.

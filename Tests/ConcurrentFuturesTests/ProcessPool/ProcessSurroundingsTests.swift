@@ -43,7 +43,7 @@ extension ProcessPools {
   @Suite struct Surroundings {
     @Test func processorTimeLimitsEndTheTaskThatPassesThem() async throws {
       var options = ProcessPool.Options()
-      options.processorTimeLimit = .seconds(1)
+      options.processorTimeLimit = .seconds(2)
       try await withPool(workers: 2, options: options) { pool in
         let spinning = pool.submit(1) { (n: Int) -> Int in
           while opaque(n) > 0 {}
@@ -103,20 +103,24 @@ extension ProcessPools {
       }
     }
 
-    @Test func whatWasWrittenBeforeTheLastAnswerWasHeardMayBeTheNextTasks() {
+    @Test func whatWasWrittenBeforeTheLastAnswerWasHeardMayBeTheNextTasks() async {
       var ends: [Int32] = [0, 0]
       pipe(&ends)
       defer { for end in ends { close(end) } }
       _ = fcntl(ends[0], F_SETFL, O_NONBLOCK)
       var words = StandardErrorPipe(descriptor: ends[0])
-      func write(_ text: String) {
+      // Nothing is read as long as this process's own standard error takes nothing.
+      func write(_ text: String) async {
         _ = text.withCString { FuturesTestLibc.write(ends[1], $0, text.utf8.count) }
-        words.pump()
+        await eventually {
+          words.pump()
+          return words.text.contains(text.dropLast())
+        }
       }
-      write("first\n")
+      await write("first\n")
       words.nothingElseWasSaid()
       // The second task's words come before the first one's answer.
-      write("second\n")
+      await write("second\n")
       words.taskEnded()
       #expect(words.text == "second")
       words.nothingElseWasSaid()
@@ -177,7 +181,7 @@ extension ProcessPools {
     /// It neither ends nor speaks.
     @Test func programsThatAreNoWorkersAreRefused() async throws {
       let script = "/tmp/cf-no-worker-\(getpid())"
-      let file = fopen(script, "w")
+      let file = fopen(script, "we")
       fputs("#!/bin/sh\nexec sleep 1000\n", file)
       fclose(file)
       chmod(script, 0o755)

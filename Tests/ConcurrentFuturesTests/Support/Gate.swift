@@ -112,7 +112,7 @@ func atSomePace(
   sourceLocation: SourceLocation = #_sourceLocation, _ body: (_ pace: Int) async throws -> Comment?
 ) async rethrows {
   var failure: Comment?
-  for pace in [1, 4, 16, 64] {
+  for pace in [1, 4, 16, 64, 256] {
     failure = try await body(pace)
     if failure == nil { return }
   }

@@ -175,7 +175,7 @@ import Testing
 
   /// Nobody is woken for a call that is looked for, as long as the worker may come by itself.
   @Test func workerThatIsBlockedDoesNotHoldACallUp() async throws {
-    let pool = ThreadPool(maxWorkers: 2)
+    let pool = ThreadPool(maxWorkers: 2, queueLimit: .unlimited, keepAlive: .seconds(3600))
     let blockade = await Blockade(pool, 1)
     for _ in 0..<300 {
       // Also when the other worker has gone to sleep.

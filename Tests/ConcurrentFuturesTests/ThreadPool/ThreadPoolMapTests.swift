@@ -1,4 +1,5 @@
 import Foundation
+import FuturesTestLibc
 import Synchronization
 import Testing
 
@@ -229,7 +230,7 @@ private struct Counted: Sequence, IteratorProtocol, Sendable {
   @Test(arguments: [true, false]) func resultsDoNotWaitForAProducerThatIsSlow(ordered: Bool) async throws {
     let pool = ThreadPool(maxWorkers: 2)
     let pulled = Tally()
-    let elements = SlowNumbers(pulled: pulled)
+    let elements = SlowNumbers(pool: pool, pulled: pulled)
     var count = 0
     for await result in pool.results(of: elements, maxInFlight: 1000, ordered: ordered, { $0 }) {
       #expect(try result.get() >= 0)
@@ -242,8 +243,10 @@ private struct Counted: Sequence, IteratorProtocol, Sendable {
   }
 }
 
-/// A thousand numbers that take their time: how long the stream waits for such a producer is what is tested.
+/// A thousand numbers that take their time: how long the stream waits for such a producer is what is tested. The pool is done
+/// with those before the tenth is there.
 private struct SlowNumbers: Sequence, IteratorProtocol, Sendable {
+  let pool: ThreadPool
   let pulled: Tally
   var number = 0
 
@@ -251,6 +254,7 @@ private struct SlowNumbers: Sequence, IteratorProtocol, Sendable {
     compute(for: .microseconds(300))
     pulled.add()
     number += 1
+    if number == 10 { while pool.statistics.running + pool.statistics.queued > 0 { sched_yield() } }
     return number <= 1000 ? number : nil
   }
 }

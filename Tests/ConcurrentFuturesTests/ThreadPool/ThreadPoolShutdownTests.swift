@@ -14,7 +14,7 @@ import Testing
     await shutdown.value
     #expect(futures.allSatisfy { $0.state == .finished })
     #expect(pool.statistics == ThreadPool.Statistics(threads: 0, running: 0, queued: 0))
-    #expect(NamedThreads.count(prefix: "drains-") == 0)
+    await eventually { NamedThreads.count(prefix: "drains-") == 0 }
     let error = await #expect(throws: ExecutorShutDownError.self) { try await pool.submit { 1 }.value }
     #expect(error?.name == "drains")
     #expect(error.map { "\($0)".contains("make a new pool") } == true)

@@ -154,7 +154,7 @@ import Testing
   }
 
   @Test func spareLeavesItsOwnQueueToWhoHasGoneOn() async throws {
-    let pool = ThreadPool(maxWorkers: 1)
+    let pool = ThreadPool(maxWorkers: 1, queueLimit: .unlimited, keepAlive: .seconds(3600))
     let order = Log<Int>()
     let goOn = Gate()
     let first = pool.submit {

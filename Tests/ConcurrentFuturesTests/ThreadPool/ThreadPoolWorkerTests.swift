@@ -18,7 +18,7 @@ import Testing
     }
     await eventually { crowd.now == 3 }
     #expect(pool.statistics == ThreadPool.Statistics(threads: 3, running: 3, queued: 37))
-    #expect(NamedThreads.count(prefix: "most-") == 3)
+    await eventually { NamedThreads.count(prefix: "most-") == 3 }
     gate.open()
     #expect(try await gather(futures).value == Array(0..<40))
     #expect(crowd.most == 3)
@@ -28,14 +28,14 @@ import Testing
   @Test func startsNoThreadBeforeTheFirstTaskAndOneForIt() async throws {
     let pool = ThreadPool(maxWorkers: 8, name: "lazy")
     #expect(pool.statistics.threads == 0)
-    #expect(NamedThreads.count(prefix: "lazy-") == 0)
+    await eventually { NamedThreads.count(prefix: "lazy-") == 0 }
     let blockade = await Blockade(pool, 1)
     #expect(pool.statistics == ThreadPool.Statistics(threads: 1, running: 1, queued: 0))
-    #expect(NamedThreads.count(prefix: "lazy-") == 1)
+    await eventually { NamedThreads.count(prefix: "lazy-") == 1 }
     try await blockade.end()
     await pool.shutdown()
     #expect(pool.statistics.threads == 0)
-    #expect(NamedThreads.count(prefix: "lazy-") == 0)
+    await eventually { NamedThreads.count(prefix: "lazy-") == 0 }
   }
 
   @Test func threadsAreNamedAfterThePoolAndCutToFit() async throws {

@@ -27,7 +27,7 @@ struct WorkerBlueprint: Sendable {
     let number: Int32
     let step: String
     /// Whether it may go better in a moment.
-    var isTransient: Bool { [EAGAIN, ENOMEM, EMFILE, ENFILE, EINTR].contains(number) }
+    var isTransient: Bool { [EAGAIN, ENOMEM, EMFILE, ENFILE, EINTR, ETXTBSY].contains(number) }
     var description: String { "\(step): \(String(cString: cp_error_text(number)))" }
   }
 
