@@ -170,9 +170,11 @@ extension ProcessPools {
         let closure = await #expect(throws: TaskEncodingError.self) { try await pool.submit(1) { $0 }.value }
         #expect(closure?.subject == .closure)
         #expect(closure?.description.contains("Submit a ProcessTask") == true, "the remedy")
-        await #expect(throws: TaskEncodingError.self, "it is named by its place in the executable") {
+        let unknown = await #expect(throws: TaskEncodingError.self, "it is named by its place in the executable") {
           try await pool.submit(PrivateTask()).value
         }
+        #expect(unknown?.subject == .argument)
+        #expect(unknown?.description.contains("PrivateTask cannot be found: it is private") == true, "the remedy")
         try await #expect(pool.submit(Sum(numbers: [0.5])).value == 0.5)
       }
     }

@@ -60,12 +60,8 @@ final class ProcessPoolCore: @unchecked Sendable {
   // MARK: submitting
 
   func submit(_ work: ProcessWork, retries: Int, wasAccepted: Bool = false) {
-    if work.function.needsSameBuild, !closuresWork {
-      work.fail(
-        TaskEncodingError(
-          .closure,
-          "the workers run another executable (\(blueprint.options.workerExecutable ?? "")), where the code of this closure is "
-            + "not known. Submit a ProcessTask of a type that both programs have"))
+    if let subject = work.function.boundToBuild, !closuresWork {
+      work.fail(TaskEncodingError(subject, notInAnotherExecutable(subject, work.function)))
       return
     }
     var followUp = FollowUp()
@@ -89,6 +85,16 @@ final class ProcessPoolCore: @unchecked Sendable {
     } else {
       act(followUp)
     }
+  }
+
+  private func notInAnotherExecutable(
+    _ subject: TaskEncodingError.Subject, _ function: FunctionDefinition
+  ) -> String {
+    let other = "the workers run another executable (\(blueprint.options.workerExecutable ?? "")), where "
+    return subject == .closure
+      ? other + "the code of this closure is not known. Submit a ProcessTask of a type that both programs have"
+      : other + "\(function.name) cannot be found: it is private or local. Make it internal or public, in a module "
+        + "that both programs have"
   }
 
   /// What is to be done when the lock has been given back.

@@ -7,14 +7,14 @@ final class FunctionDefinition: Sendable {
   let bytes: [UInt8]
   /// For messages to people.
   let name: String
-  /// It is named by an address or by a place in the image, which only the same build of the program shares.
-  let needsSameBuild: Bool
+  /// What is named by an address or by a place in the image, which only the same build of the program shares.
+  let boundToBuild: TaskEncodingError.Subject?
 
-  init(number: UInt32, _ reference: FunctionReference, name: String, needsSameBuild: Bool) {
+  init(number: UInt32, _ reference: FunctionReference, name: String) {
     self.number = number
     self.bytes = reference.bytes
     self.name = name
-    self.needsSameBuild = needsSameBuild
+    boundToBuild = reference.boundToBuild
   }
 }
 
@@ -45,8 +45,7 @@ enum FunctionRegistry {
       let (reference, name) = try make()
       found = known.withLock { known in
         if let other = known[key] { return other }
-        let made = FunctionDefinition(
-          number: UInt32(known.count), reference, name: name, needsSameBuild: reference.needsSameBuild)
+        let made = FunctionDefinition(number: UInt32(known.count), reference, name: name)
         known[key] = made
         return made
       }
@@ -192,11 +191,11 @@ enum FunctionRegistry {
 }
 
 extension FunctionReference {
-  /// Whether it names something by an address or by a place in the image.
-  var needsSameBuild: Bool {
+  /// What it names by an address or by a place in the image: the closure, or a task's type.
+  var boundToBuild: TaskEncodingError.Subject? {
     switch self {
-    case .task(let type), .asyncTask(let type): type.needsSameBuild
-    default: true
+    case .task(let type), .asyncTask(let type): type.needsSameBuild ? .argument : nil
+    default: .closure
     }
   }
 }
