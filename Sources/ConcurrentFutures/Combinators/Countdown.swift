@@ -79,8 +79,9 @@ final class Countdown: FutureObserver, @unchecked Sendable {
 
   @usableFromInline override func futureDone(_ future: FutureCore, index: Int) {
     if failsFast, !future.acquired().hasValue, let error = future.errorIfFailed() {
-      if let armed = disarm() {
-        FutureCore.nested { armed.fail?(error) }
+      FutureCore.nested {
+        guard let armed = disarm() else { return }
+        armed.fail?(error)
         takeBack(armed.children, armed.nodes)
       }
     }
@@ -88,9 +89,10 @@ final class Countdown: FutureObserver, @unchecked Sendable {
     if remaining.subtract(1, ordering: .acquiringAndReleasing).newValue == 0 { finish() }
   }
 
+  /// What is nested lets go of the children before what has been put off meanwhile runs. Where the child's own delivery has begun one
+  /// level, this is another.
   private func finish() {
-    guard let armed = disarm() else { return }
-    FutureCore.nested(armed.finish)
+    FutureCore.nested { disarm()?.finish() }
   }
 
   /// Gives everything up and cancels the children that are not done.

@@ -128,16 +128,16 @@ extension Future {
       unlock(state)
       return .alreadyDone
     }
+    if unlessThere, state.isSlotFull, slotIsOf(observer) {
+      unlock(state)
+      return .thereAlready
+    }
     switch state.register() {
     case .fillSlot:
       slot = .observer(index, observer)
       unlock(state)
       return .inSlot
     case .append:
-      if unlessThere, slotIsOf(observer) {
-        unlock(state)
-        return .thereAlready
-      }
       return appendObserver(observer, index: index, state)
     case .callNow:
       unlock(state)

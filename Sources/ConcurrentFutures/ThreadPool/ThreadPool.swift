@@ -182,7 +182,8 @@ public final class ThreadPool: Sendable {
     _ call: BlockingCall, _ body: @escaping @Sendable () throws -> S
   ) async throws -> S {
     if Task.isCancelled { call.cancel() }
-    let task = Task(executorPreference: call) {
+    // By itself it would have the priority that the calling Task began with, whatever waits for that by now.
+    let task = Task(executorPreference: call, priority: Task.currentPriority) {
       try call.mayStart()
       return try body()
     }

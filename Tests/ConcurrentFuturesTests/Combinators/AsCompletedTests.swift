@@ -84,6 +84,9 @@ import Testing
     _ = asCompleted(futures)
     _ = asCompleted(futures, timeout: .seconds(3600))
     #expect(futures.map(\.registrationCount).reduce(0, +) == 1)
+    // Given twice, it is not taken for one with a list.
+    _ = asCompleted([futures[3], futures[3]])
+    #expect(!futures[3].hasRegistrations)
   }
 
   @Test func abandonedIterationKeepsNothingAlive() async {

@@ -124,6 +124,20 @@ import Testing
     await pool.shutdown()
   }
 
+  /// Whoever waits for the calling Task may have raised its priority.
+  @Test(arguments: [true, false])
+  func bodyHasThePriorityThatItsTaskHasByNow(alone: Bool) async throws {
+    let pool = ThreadPool(maxWorkers: 1)
+    beside(alone, pool)
+    let task = Task(priority: .background) {
+      while Task.currentPriority < .high { await Task.yield() }
+      return try await pool.run { Task.currentPriority }
+    }
+    let waiting = Task(priority: .high) { try await task.value }
+    #expect(try await waiting.value >= .high)
+    await pool.shutdown()
+  }
+
   @Test(arguments: [true, false])
   func cancelledBeforeItStartsItThrowsAtOnceThoughAllWorkersAreBlocked(alone: Bool) async throws {
     let pool = ThreadPool(maxWorkers: 1)
