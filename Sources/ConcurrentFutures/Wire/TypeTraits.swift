@@ -159,6 +159,11 @@ private enum TypeTraitsCache {
         entries[id] = UInt(bitPattern: entry)
         return UInt(bitPattern: entry)
       }
+      if bits != UInt(bitPattern: entry) {
+        // Another thread was first, and nobody has seen this one.
+        entry.deinitialize(count: 1)
+        entry.deallocate()
+      }
     }
     slot.pointee.store(bits, ordering: .releasing)
     return UnsafePointer(bitPattern: bits)!
