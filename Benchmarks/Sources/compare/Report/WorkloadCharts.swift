@@ -45,7 +45,7 @@ struct WorkloadCharts {
   private func sweepChart(_ workload: any Workload, _ metric: Metric, _ yAxis: String) -> Chart? {
     let sweep = workload.sweep!
     let rows = results.rows(workload.name)
-    let series = rows.map { row in
+    let series = rows.compactMap { row -> Chart.Series? in
       let points = sweep.points.compactMap { point -> Chart.Point? in
         var key = row
         key.point = point
@@ -54,6 +54,8 @@ struct WorkloadCharts {
           Chart.Point(x: Double(point), y: $0.median, low: $0.minimum, high: $0.maximum)
         }
       }
+      // Not everybody has every metric.
+      if points.isEmpty { return nil }
       return Chart.Series(label: row.label, style: style(row), isDashed: isFurther(row, rows), points: points)
     }
     let values = series.flatMap { $0.points.flatMap { [$0.low ?? $0.y, $0.high ?? $0.y] } }
